@@ -1,0 +1,157 @@
+"""Which addresses may be asked, and how an address is shown.
+
+Addresses in workflows and in redirects are written by strangers: they must
+not reach into the user's own network. The one exception is explicit: an
+endpoint that the user configured, and the storage host that it redirects to.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+import socket
+from urllib.parse import SplitResult, urlsplit, urlunsplit
+
+from .errors import BackendError, ErrorCode
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+
+
+def split(url: str) -> SplitResult:
+    """Take *url* apart. :raises BackendError: It is not an absolute http(s) address."""
+    try:
+        parts = urlsplit(url)
+        parts.port  # noqa: B018  (the property raises for a port that is no number)
+    except ValueError as error:
+        raise BackendError(f"not an address: {redact(url)}", code=ErrorCode.UNAVAILABLE) from error
+    if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+        raise BackendError(
+            f"not an http address: {redact(url)}",
+            code=ErrorCode.UNAVAILABLE,
+            hint="Only https addresses are followed.",
+        )
+    return parts
+
+
+def origin(url: str) -> str:
+    """Reduce *url* to scheme, host and port, spelled so that equal origins compare equal.
+
+    :raises BackendError: It is not an absolute http(s) address.
+    """
+    parts = split(url)
+    return f"{parts.scheme}://{(parts.hostname or '').rstrip('.')}:{parts.port or _DEFAULT_PORTS[parts.scheme]}"
+
+
+def is_below(url: str, endpoint: str) -> bool:
+    """Say whether *url* has the origin of *endpoint* and lies below its path."""
+    if not endpoint or origin(url) != origin(endpoint):
+        return False
+    base = split(endpoint).path.rstrip("/")
+    path = split(url).path
+    return not base or path == base or path.startswith(base + "/")
+
+
+def is_private(address: str) -> bool:
+    """Say whether the IP *address* is anything but a public unicast address."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
+        # 64:ff9b::/96 carries an IPv4 address in its last four bytes (RFC 6052).
+        if embedded is None and ip in _NAT64:
+            embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if embedded is not None:
+            return is_private(str(embedded))
+    return not ip.is_global or ip.is_multicast
+
+
+_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+
+
+def addresses_of(host: str, port: int) -> list[str]:
+    """Look up the IP addresses of *host*; numbers in any spelling (``0x7f.1``) count as what they mean.
+
+    :raises BackendError: The name has no address.
+    """
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as error:
+        raise BackendError(
+            f"{host} has no address: {error}", code=ErrorCode.NETWORK, hint="Check the network and the name."
+        ) from error
+    return [str(entry[4][0]) for entry in found]
+
+
+def leads_inside(url: str) -> bool:
+    """Say whether the host of *url* has an address in a private, loopback or link-local range."""
+    parts = split(url)
+    port = parts.port or _DEFAULT_PORTS[parts.scheme]
+    return any(is_private(address) for address in addresses_of(parts.hostname or "", port))
+
+
+def check_scheme(url: str, *, endpoint: str = "", previous: str = "") -> None:
+    """Refuse plain ``http``, except below *endpoint* and where it redirects to.
+
+    :param endpoint: The base URL that the user configured, or empty.
+    :param previous: The address that redirected here, or empty for a first request.
+    :raises BackendError: The address must not be asked.
+    """
+    if split(url).scheme == "https":
+        return
+    plain_allowed = (
+        split(previous).scheme == "http" if previous else bool(endpoint) and is_below(url, endpoint)
+    ) and bool(endpoint)
+    if not plain_allowed:
+        raise BackendError(
+            f"{redact(url)} is refused: it is not https",
+            code=ErrorCode.UNAVAILABLE,
+            hint="Plain http is used only below an endpoint that you configured with http.",
+        )
+
+
+def refused_as_private(url: str) -> BackendError:
+    """The error for an address that leads into the user's own network."""
+    return BackendError(
+        f"{redact(url)} is refused: it leads to a private address",
+        code=ErrorCode.UNAVAILABLE,
+        hint="If you trust it, pass the address on the command line, or set allow_private_urls = true in [download].",
+    )
+
+
+def redact(url: str) -> str:
+    """Show *url* without user, query and fragment; whatever it is, never raise."""
+    try:
+        parts = urlsplit(url)
+        host = parts.hostname or ""
+        if ":" in host:
+            host = f"[{host}]"
+        port = f":{parts.port}" if parts.port else ""
+        if parts.scheme not in _DEFAULT_PORTS:
+            return printable(url.partition("?")[0].partition("#")[0])
+        return printable(urlunsplit((parts.scheme, host + port, parts.path, "", "")))
+    except ValueError:
+        return "(an address that cannot be read)"
+
+
+_URL = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
+_SECRET = re.compile(
+    r"(?i)(bearer\s+)[^\s\"',;]+|((?:token|api[_-]?key|x-amz-[a-z-]+|signature|authorization)[=:]\s*)[^\s&\"',;]+"
+    r"|\bhf_[A-Za-z0-9]{8,}"
+)
+
+
+def redact_text(text: str) -> str:
+    """Show a message of a library or a server: its URLs redacted, token shapes removed, one printable line."""
+    text = _URL.sub(lambda found: redact(found.group()), text)
+    text = _SECRET.sub(lambda found: f"{found.group(1) or found.group(2) or ''}***", text)
+    return printable(text)
+
+
+# Control characters, escape sequences and bidirectional marks: names and server errors are an attack on a terminal.
+_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
+
+
+def printable(text: str) -> str:
+    """Spell *text* in one line that a terminal takes literally."""
+    return _UNPRINTABLE.sub(
+        lambda found: f"\\u{ord(found.group()):04x}" if found.group() not in "\r\n\t" else " ", text
+    )
