@@ -75,8 +75,13 @@ class Context:
 class Backend(Protocol):
     """What every back end carries, whichever hooks it implements.
 
-    It may also carry ``hosts``, a collection of host names: addresses on those belong to this source,
-    and the core's own engine does not answer for them while the back end is in use.
+    It may also carry, each optional:
+
+    * ``hosts``, a collection of host names: addresses on those belong to this source, and the core's own
+      engine does not answer for them while the back end is in use;
+    * ``prepare(requests, context)``, called once a run before the first question, with every
+      :class:`ModelRequest` that is missing: the place for one batched request instead of many;
+    * ``learn(request, candidate, sha256, size, context)``, called after each verified download.
     """
 
     @property

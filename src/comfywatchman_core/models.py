@@ -66,6 +66,10 @@ _HEX_LENGTHS = {
 the SHA-1 of a git blob."""
 
 
+def _lower(text: str) -> str:
+    return str(text).strip().lower()
+
+
 @frozen(order=True)
 class Digest:
     """A checksum, e.g. ``Digest("sha256", "9f86d0…")``; lower case, its length checked.
@@ -73,8 +77,8 @@ class Digest:
     :raises ValueError: An unknown algorithm, or not as many hexadecimal digits as it has.
     """
 
-    algorithm: str = field(converter=lambda text: str(text).strip().lower())
-    value: str = field(converter=lambda text: str(text).strip().lower())
+    algorithm: str = field(converter=_lower)
+    value: str = field(converter=_lower)
 
     def __attrs_post_init__(self) -> None:
         lengths = _HEX_LENGTHS.get(self.algorithm)
@@ -188,6 +192,9 @@ class Candidate:
     """Why it is known before the transfer that this file cannot be had. Such an offer is reported, not tried."""
     trusted: bool = False
     """A curated table vouches for the file, so that a pickle format may be taken from it."""
+    delegate: str = ""
+    """The back end whose file ``reference`` names. It is asked to confirm the offer, and does the transfer with
+    its own token; without it the core's engine takes ``url`` as it is."""
     backend: str = ""
     """Filled in by the core with the name of the back end that answered."""
 

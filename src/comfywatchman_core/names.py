@@ -80,6 +80,6 @@ def _check_component(whole: object, component: str) -> None:
 
 def _unsafe(whole: object, why: str) -> UnsafeName:
     return UnsafeName(
-        f"{ascii(str(whole)[:120])} is not a safe file name: {why}",
+        f"{str(whole)[:120]!a} is not a safe file name: {why}",
         hint="Rename the file in the workflow's loader node.",
     )
