@@ -1,0 +1,388 @@
+"""Discover, check, order and ask the back ends.
+
+pluggy keeps the contract (names, arguments, wrappers); this module adds what
+pluggy leaves to its host: numeric order, isolation, time limits, and a record
+of who said what. The core never calls ``manager.hook.resolve_model(...)``: it
+asks one plugin at a time through ``subset_hook_caller``.
+"""
+
+from __future__ import annotations
+
+import inspect
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+from attrs import define, field, frozen
+
+from .addresses import redact_text
+from .errors import BackendError, Cancelled, ErrorCode, Failure
+from .hooks import GROUP, PROJECT, SPECIFICATIONS, SUPPORTED_API_VERSIONS, Backend, Context
+from .models import Attempt, Outcome
+
+if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
+_UNRECOVERABLE = (Cancelled, MemoryError)
+
+CORE = "core"
+"""The name of the back end that is built in; no package may claim it."""
+
+
+class State:
+    """Why a back end is, or is not, in use; printed by ``comfywatchman backends``."""
+
+    READY = "ready"
+    DISABLED = "disabled"
+    REFUSED = "refused"
+    MISSING = "missing"
+
+
+@frozen(kw_only=True)
+class Listing:
+    """One back end that was found, used or not."""
+
+    name: str
+    state: str
+    reason: str = ""
+    distribution: str = ""
+    version: str = ""
+    priority: int | None = None
+    hooks: tuple[str, ...] = ()
+
+
+@frozen
+class Answer:
+    """What one back end said to one question."""
+
+    attempt: Attempt
+    value: Any
+
+
+@define
+class Backends:
+    """The back ends in use, in the order in which they are asked."""
+
+    names: tuple[str, ...]
+    listings: tuple[Listing, ...]
+    """Every back end that was found, those in use first and in order."""
+    _manager: pluggy.PluginManager = field(repr=False)
+
+    @property
+    def problems(self) -> tuple[Listing, ...]:
+        """What was refused, or named in the settings and not found. Disabled ones are no problem."""
+        return tuple(listing for listing in self.listings if listing.state in (State.REFUSED, State.MISSING))
+
+    def get(self, name: str) -> Backend:
+        """The back end of that name. :raises KeyError: It is not in use."""
+        if name not in self.names:
+            raise KeyError(name)
+        backend: Backend = self._manager.get_plugin(name)
+        return backend
+
+    def with_method(self, method: str) -> Iterator[tuple[str, Callable[..., object]]]:
+        """Name and bound *method* of every back end that carries it, in order: the optional parts of the contract."""
+        for name in self.names:
+            found = getattr(self.get(name), method, None)
+            if callable(found):
+                yield name, found
+
+    def owner_of(self, host: str) -> str | None:
+        """The back end that says addresses on *host* are its own."""
+        for name in self.names:
+            hosts = getattr(self.get(name), "hosts", ())
+            if isinstance(hosts, Collection) and not isinstance(hosts, str) and host.lower() in hosts:
+                return name
+        return None
+
+    def ask(
+        self,
+        hook: str,
+        lend: Callable[[str], Context],
+        *,
+        first: str = "",
+        only: Collection[str] | None = None,
+        skip: Collection[str] = (),
+        seconds: float | None = None,
+        check: Callable[[Any], Any] = lambda value: value,
+        **values: object,
+    ) -> Iterator[Answer]:
+        """Ask one back end after the other; the consumer stops when satisfied.
+
+        A plugin that only wraps *hook* takes part in every single call, so that
+        a cache or a tracer sees each back end's answer.
+
+        :param lend: Makes the context for the back end of that name.
+        :param first: The back end that goes before all others, if it is there.
+        :param only: Ask these, if given, and no other.
+        :param skip: Back ends that are not asked this time.
+        :param seconds: Give up on a back end that has not answered by then; ``None`` waits.
+        :param check: Reads an answer, or raises what is wrong with it; wrong answers count as failures.
+        :raises Cancelled: A back end, or the core on its behalf, was told to stop.
+        """
+        asked = {
+            impl.plugin_name: impl.plugin
+            for impl in getattr(self._manager.hook, hook).get_hookimpls()
+            if not (impl.wrapper or impl.hookwrapper)
+        }
+        for name in sorted(self.names, key=lambda name: name != first):  # stable: the rest keep their order
+            if name not in asked or name in skip or (only is not None and name not in only):
+                continue
+            others = [plugin for other, plugin in asked.items() if other != name]
+            call = self._manager.subset_hook_caller(hook, others)
+            context = lend(name)
+            started = time.perf_counter()
+            failure, value = None, None
+            try:
+                value = _within(seconds, lambda call=call, context=context: call(**values, context=context))  # type: ignore[misc]
+                if call.spec and not call.spec.opts["firstresult"] and isinstance(value, list):
+                    value = value[0] if value else None  # one back end was asked: at most one result
+                if value is not None:
+                    value = check(value)
+            except _UNRECOVERABLE:
+                raise
+            except Exception as error:  # one back end must not stop the others: it becomes a record
+                failure, value = failure_of(error, name), None
+            outcome = Outcome.FAILED if failure else Outcome.DECLINED if value is None else Outcome.ANSWERED
+            offers = len(value) if isinstance(value, Sequence) else int(value is not None)
+            yield Answer(
+                Attempt(
+                    hook=hook,
+                    backend=name,
+                    outcome=outcome,
+                    seconds=time.perf_counter() - started,
+                    offers=offers,
+                    failure=failure,
+                ),
+                value,
+            )
+
+
+def failure_of(error: BaseException, backend: str) -> Failure:
+    """Turn what back end *backend* raised into a value for the report, without secrets."""
+    if isinstance(error, BackendError):
+        failure = error.failure
+        hint = redact_text(failure.hint) if failure.hint else None
+        return Failure(
+            code=failure.code,
+            message=redact_text(failure.message),
+            hint=hint,
+            http_status=failure.http_status,
+            retry_after=failure.retry_after,
+        )
+    return Failure(
+        code=ErrorCode.BACKEND_FAILED,
+        message=redact_text(f"{backend} failed: {type(error).__name__}: {error}")[:500],
+        hint=f"This is a fault of the back end; `--disable {backend}` leaves it out.",
+    )
+
+
+def _within(seconds: float | None, call: Callable[[], Any]) -> Any:
+    """Call, in a thread of its own where time is limited: a plugin that hangs must not hang the run.
+
+    The thread cannot be stopped; it is left behind, and does not keep the process alive.
+    """
+    if seconds is None:
+        return call()
+    done: list[tuple[bool, Any]] = []
+
+    def run() -> None:
+        try:
+            done.append((True, call()))
+        except BaseException as error:  # handed to the asking thread, which raises it
+            done.append((False, error))
+
+    thread = threading.Thread(target=run, name="back end", daemon=True)
+    thread.start()
+    thread.join(seconds)
+    if not done:
+        raise BackendError(
+            f"no answer within {seconds:g} seconds",
+            code=ErrorCode.UNAVAILABLE,
+            hint="Raise timeout_seconds in [download] if the source is slow.",
+        )
+    succeeded, value = done[0]
+    if succeeded:
+        return value
+    raise value
+
+
+def load(
+    *,
+    order: Iterable[str] = (),
+    disabled: Iterable[str] = (),
+    builtin: Mapping[str, Backend] | None = None,
+    discover: bool = True,
+    distributions: Mapping[str, str] | None = None,
+) -> Backends:
+    """Load every installed back end that is not disabled.
+
+    :param order: Names that go first, in this order; the rest follow by
+        descending priority, then by name.
+    :param disabled: Names that are not even imported.
+    :param builtin: Back ends that need no discovery. Their names are taken.
+    :param discover: False looks at no entry point at all.
+    :param distributions: Back end name → distribution that may claim it, where several do.
+    """
+    manager = pluggy.PluginManager(PROJECT)
+    for specification in SPECIFICATIONS:
+        manager.add_hookspecs(specification)
+    disabled = set(disabled)
+    order = tuple(order)
+    for name in disabled:
+        manager.set_blocked(name)
+
+    found: dict[str, Backend] = {}
+    listings: dict[str, Listing] = {}
+    for source in _sources(builtin or {}, distributions or {}, discover=discover):
+        name = source.name
+        if name in disabled:
+            listings[name] = source.listing(State.DISABLED, "disabled by the settings")
+            continue
+        if source.refusal:
+            listings[name] = source.listing(State.REFUSED, source.refusal)
+            continue
+        try:
+            backend = source.obtain()
+            _check(backend, found)
+        except BaseException as error:  # a broken plugin must not break the host, not even by SystemExit at import
+            if isinstance(error, (KeyboardInterrupt, MemoryError)):
+                raise
+            listings[name] = source.listing(State.REFUSED, redact_text(f"{type(error).__name__}: {error}")[:500])
+        else:
+            found[name] = backend
+            listings[name] = source.listing(State.READY, "")
+
+    for name in sorted(disabled - set(listings)):
+        listings[name] = Listing(name=name, state=State.DISABLED, reason="disabled by the settings; not installed")
+    for name in order:
+        if name not in listings:
+            listings[name] = Listing(name=name, state=State.MISSING, reason="named in the order, but not installed")
+
+    wanted = {name: place for place, name in reversed(tuple(enumerate(order)))}
+    names = sorted(found, key=lambda name: (wanted.get(name, len(wanted)), -found[name].priority, name))
+    for name in reversed(tuple(names)):  # pluggy calls last-registered first
+        refusal = _register(manager, found[name], name)
+        if refusal:
+            listings[name] = _evolve(listings[name], state=State.REFUSED, reason=refusal)
+            names.remove(name)
+        else:
+            hooks = tuple(
+                hook
+                for hook in ("resolve_model", "download_artifact", "verify_artifact")
+                if any(impl.plugin_name == name for impl in getattr(manager.hook, hook).get_hookimpls())
+            )
+            listings[name] = _evolve(listings[name], priority=found[name].priority, hooks=hooks)
+    rest = sorted(set(listings) - set(names))
+    return Backends(tuple(names), tuple(listings[name] for name in (*names, *rest)), manager)
+
+
+def _evolve(listing: Listing, **changes: Any) -> Listing:
+    from attrs import evolve
+
+    return evolve(listing, **changes)
+
+
+def _register(manager: pluggy.PluginManager, backend: Backend, name: str) -> str:
+    """Register, and say why that is refused; empty when it is not."""
+    try:
+        manager.register(backend, name=name)
+        manager.check_pending()
+    except Exception as error:  # pluggy reads every attribute of a plugin: its properties may raise anything
+        if manager.has_plugin(name):  # pluggy < 1.7, or a misspelt hook
+            manager.unregister(name=name)
+        return redact_text(str(error))[:500] or type(error).__name__
+    return ""
+
+
+@frozen(kw_only=True)
+class _Source:
+    """Where a back end comes from."""
+
+    name: str
+    obtain: Callable[[], Any]
+    distribution: str = ""
+    version: str = ""
+    refusal: str = ""
+
+    def listing(self, state: str, reason: str) -> Listing:
+        return Listing(name=self.name, state=state, reason=reason, distribution=self.distribution, version=self.version)
+
+
+def _sources(builtin: Mapping[str, Backend], distributions: Mapping[str, str], *, discover: bool) -> Iterator[_Source]:
+    from ._version import __version__
+
+    for name, backend in builtin.items():
+        yield _Source(
+            name=name,
+            obtain=lambda backend=backend: backend,  # type: ignore[misc]
+            distribution="comfywatchman-core" if name == CORE else "",
+            version=__version__ if name == CORE else "",
+        )
+    if not discover:
+        return
+    for name, claims in sorted(_entry_points().items()):
+        chosen = [claim for claim in claims if _same(_distribution(claim), distributions.get(name, ""))]
+        if name in builtin:
+            claim, refusal = claims[0], "this name belongs to the core"
+        elif len(claims) == 1 or len(chosen) == 1:
+            claim, refusal = (chosen or claims)[0], ""
+            if name in distributions and not chosen:
+                refusal = f"the settings name another distribution, {distributions[name]}, for this back end"
+        else:
+            claim = claims[0]
+            refusal = (
+                f"several installed packages claim this name: {', '.join(sorted(_distribution(c) for c in claims))}; "
+                f'name the one to use as `distribution = "…"` in [backends.{name}]'
+            )
+        version = claim.dist.version if claim.dist and not refusal.startswith("several") else ""
+        yield _Source(
+            name=name,
+            obtain=claim.load,
+            distribution=", ".join(sorted(_distribution(c) for c in claims)) if refusal else _distribution(claim),
+            version=version,
+            refusal=refusal,
+        )
+
+
+def _entry_points() -> dict[str, list[EntryPoint]]:
+    """Entry points by name; the same object found twice on ``sys.path`` counts once."""
+    from importlib.metadata import entry_points
+
+    claims: dict[str, dict[tuple[str, str], EntryPoint]] = {}
+    for point in entry_points(group=GROUP):
+        claims.setdefault(point.name, {}).setdefault((_distribution(point).lower(), point.value), point)
+    return {name: list(points.values()) for name, points in claims.items()}
+
+
+def _distribution(point: EntryPoint) -> str:
+    return str(point.dist.name) if point.dist else "?"
+
+
+def _same(one: str, other: str) -> bool:
+    import re
+
+    def normal(text: str) -> str:
+        return re.sub(r"[-_.]+", "-", text).lower()
+
+    return bool(other) and normal(one) == normal(other)
+
+
+def _check(backend: Any, found: Mapping[str, Backend]) -> None:
+    if inspect.isclass(backend):
+        raise TypeError(f"the entry point names the class {backend.__name__}; name an instance of it")
+    version = getattr(backend, "api_version", None)
+    if version not in SUPPORTED_API_VERSIONS:
+        raise ValueError(f"speaks API version {version}; this core speaks {sorted(SUPPORTED_API_VERSIONS)}")
+    priority = getattr(backend, "priority", None)
+    if not isinstance(priority, int) or isinstance(priority, bool):
+        raise TypeError("has no integer `priority`")
+    try:
+        hash(backend)
+    except TypeError:
+        raise TypeError("is not hashable, which pluggy needs (for attrs classes: `@define(eq=False)`)") from None
+    for name, other in found.items():
+        if other is backend:
+            raise ValueError(f"is the same object as the back end {name}")
