@@ -79,20 +79,22 @@ class Backends:
         """The back end of that name. :raises KeyError: It is not in use."""
         if name not in self.names:
             raise KeyError(name)
-        backend: Backend = self._manager.get_plugin(name)
+        backend: Backend | None = self._manager.get_plugin(name)
+        if backend is None:
+            raise KeyError(name)
         return backend
 
     def with_method(self, method: str) -> Iterator[tuple[str, Callable[..., object]]]:
         """Name and bound *method* of every back end that carries it, in order: the optional parts of the contract."""
         for name in self.names:
-            found = getattr(self.get(name), method, None)
+            found = _attribute(self.get(name), method)
             if callable(found):
                 yield name, found
 
     def owner_of(self, host: str) -> str | None:
         """The back end that says addresses on *host* are its own."""
         for name in self.names:
-            hosts = getattr(self.get(name), "hosts", ())
+            hosts = _attribute(self.get(name), "hosts")
             if isinstance(hosts, Collection) and not isinstance(hosts, str) and host.lower() in hosts:
                 return name
         return None
@@ -235,6 +237,7 @@ def load(
         manager.set_blocked(name)
 
     found: dict[str, Backend] = {}
+    priorities: dict[str, int] = {}
     listings: dict[str, Listing] = {}
     for source in _sources(builtin or {}, distributions or {}, discover=discover):
         name = source.name
@@ -246,7 +249,7 @@ def load(
             continue
         try:
             backend = source.obtain()
-            _check(backend, found)
+            priorities[name] = _checked_priority(backend, found)
         except BaseException as error:  # a broken plugin must not break the host, not even by SystemExit at import
             if isinstance(error, (KeyboardInterrupt, MemoryError)):
                 raise
@@ -262,21 +265,32 @@ def load(
             listings[name] = Listing(name=name, state=State.MISSING, reason="named in the order, but not installed")
 
     wanted = {name: place for place, name in reversed(tuple(enumerate(order)))}
-    names = sorted(found, key=lambda name: (wanted.get(name, len(wanted)), -found[name].priority, name))
+    names = sorted(found, key=lambda name: (wanted.get(name, len(wanted)), -priorities[name], name))
     for name in reversed(tuple(names)):  # pluggy calls last-registered first
         refusal = _register(manager, found[name], name)
+        hooks = tuple(
+            hook
+            for hook in ("resolve_model", "download_artifact", "verify_artifact")
+            if any(impl.plugin_name == name for impl in getattr(manager.hook, hook).get_hookimpls())
+        )
+        if not refusal and not hooks:
+            refusal = "implements none of the hooks; each method needs the mark @hookimpl"
+            manager.unregister(name=name)
         if refusal:
             listings[name] = _evolve(listings[name], state=State.REFUSED, reason=refusal)
             names.remove(name)
         else:
-            hooks = tuple(
-                hook
-                for hook in ("resolve_model", "download_artifact", "verify_artifact")
-                if any(impl.plugin_name == name for impl in getattr(manager.hook, hook).get_hookimpls())
-            )
-            listings[name] = _evolve(listings[name], priority=found[name].priority, hooks=hooks)
+            listings[name] = _evolve(listings[name], priority=priorities[name], hooks=hooks)
     rest = sorted(set(listings) - set(names))
     return Backends(tuple(names), tuple(listings[name] for name in (*names, *rest)), manager)
+
+
+def _attribute(backend: Backend, name: str) -> Any:
+    """An optional attribute of a back end; one that raises counts as absent."""
+    try:
+        return getattr(backend, name, None)
+    except Exception:  # a property of somebody else's object: whatever it raises, the run goes on without it
+        return None
 
 
 def _evolve(listing: Listing, **changes: Any) -> Listing:
@@ -370,7 +384,8 @@ def _same(one: str, other: str) -> bool:
     return bool(other) and normal(one) == normal(other)
 
 
-def _check(backend: Any, found: Mapping[str, Backend]) -> None:
+def _checked_priority(backend: Any, found: Mapping[str, Backend]) -> int:
+    """Read the priority of an object that can serve as a back end, or raise what keeps it from being one."""
     if inspect.isclass(backend):
         raise TypeError(f"the entry point names the class {backend.__name__}; name an instance of it")
     version = getattr(backend, "api_version", None)
@@ -386,3 +401,4 @@ def _check(backend: Any, found: Mapping[str, Backend]) -> None:
     for name, other in found.items():
         if other is backend:
             raise ValueError(f"is the same object as the back end {name}")
+    return priority
