@@ -1,0 +1,92 @@
+"""What earlier runs left below a models folder: staging places nobody works in, and refused files."""
+
+from __future__ import annotations
+
+import enum
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from attrs import frozen
+
+from .disk import as_disk_error
+from .staging import QUARANTINED, SUFFIX, is_claimed, notes_in, regular_file, staging_place
+
+_OURS = frozenset({"part", "journal.json"})
+
+
+class LeftoverKind(enum.StrEnum):
+    """What a leftover is."""
+
+    STAGING = "staging"
+    """Bytes of an unfinished download; the next run goes on with them."""
+    QUARANTINE = "quarantine"
+    """Bytes that were refused."""
+
+
+@frozen(kw_only=True)
+class Leftover:
+    """One thing that `clean` may remove."""
+
+    path: Path
+    kind: LeftoverKind
+    size: int
+    """Bytes that removing it frees."""
+    busy: bool = False
+    """A living process works on it: leave it alone."""
+
+
+def leftovers(root: Path) -> Iterator[Leftover]:
+    """List what lies below *root*, linked folders included; what cannot be read is passed over."""
+    seen: set[tuple[int, int]] = set()
+    for directory, folders, files in os.walk(root, followlinks=True):
+        here = Path(directory)
+        status = here.stat()
+        if (status.st_dev, status.st_ino) in seen:
+            folders.clear()
+            continue
+        seen.add((status.st_dev, status.st_ino))
+        for name in sorted(files):
+            if QUARANTINED.fullmatch(name) and (found := regular_file(here / name)):
+                yield Leftover(path=here / name, kind=LeftoverKind.QUARANTINE, size=found.st_size)
+        for name in sorted(folders):
+            place = here / name
+            if not _is_staging(place):
+                continue
+            folders.remove(name)
+            size = sum(path.lstat().st_blocks * 512 for path in place.rglob("*"))
+            yield Leftover(path=place, kind=LeftoverKind.STAGING, size=size, busy=is_claimed(place))
+
+
+def remove(leftover: Leftover) -> None:
+    """Remove *leftover*, unless a process took it up since. :raises BackendError: It cannot be removed."""
+    try:
+        if leftover.kind is LeftoverKind.QUARANTINE:
+            leftover.path.unlink(missing_ok=True)
+        elif not is_claimed(leftover.path):
+            shutil.rmtree(leftover.path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise as_disk_error(error, leftover.path) from error
+
+
+def tidy(final: Path) -> None:
+    """Remove what a process left that ended right after publishing *final*: a staging place without bytes of its own.
+
+    Cheap enough to be called for each file that is present.
+    """
+    place = staging_place(final)
+    if not _is_staging(place) or is_claimed(place):
+        return
+    part = regular_file(place / "part")
+    if part is None or (final.exists() and os.path.samestat(part, final.stat())):
+        shutil.rmtree(place, ignore_errors=True)
+
+
+def _is_staging(place: Path) -> bool:
+    if not (place.name.startswith(".") and place.name.endswith(SUFFIX)) or place.is_symlink() or not place.is_dir():
+        return False
+    names = {path.name for path in place.iterdir()}
+    return not names or bool(names & _OURS) or bool(notes_in(place))

@@ -1,0 +1,352 @@
+"""The place beside a file where its bytes are gathered, and the one step that gives them its name.
+
+Beside ``ink.safetensors`` lies the directory ``.ink.safetensors.cw``:
+
+* ``owner-N.json``: who is at work; the file system lets only one process create each number;
+* ``part``: the bytes so far; ``journal.json``: what the engine needs to go on with them.
+
+The directory is on the file system of the file, so that publishing is a
+change of name. Nothing in it ends like a model, because ComfyUI lists those.
+"""
+
+from __future__ import annotations
+
+import errno
+import hashlib
+import os
+import re
+import shutil
+import stat
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from .disk import as_disk_error, sync_directory
+from .errors import BackendError, Cancelled, ErrorCode
+from .owners import HEARTBEAT, Owner
+
+SUFFIX = ".cw"
+_NAME_BYTES = 255
+_OWNER = re.compile(r"owner-(\d{1,9})\.json")
+QUARANTINED = re.compile(r".+\.bad-[0-9a-f]{8}")
+_UNREADABLE_FOR = 5.0
+"""Seconds that an owner's note may be unreadable, because it is being written, before it counts as torn."""
+_POLL = 0.2
+_CHUNK = 1 << 20
+
+
+def staging_place(final: Path) -> Path:
+    """The staging directory of *final*; a name that would become too long is cut and told apart by its hash."""
+    return final.with_name(_fit(f".{final.name}", SUFFIX))
+
+
+def _fit(name: str, suffix: str) -> str:
+    if len(os.fsencode(name + suffix)) <= _NAME_BYTES:
+        return name + suffix
+    suffix = f"~{hashlib.sha256(os.fsencode(name)).hexdigest()[:12]}{suffix}"
+    return os.fsencode(name)[: _NAME_BYTES - len(suffix)].decode("utf-8", "ignore") + suffix
+
+
+class Stage:
+    """A claimed staging place: this process, and no other, writes to ``target``."""
+
+    def __init__(self, final: Path, place: Path, note: Path, *, waited: bool) -> None:
+        self.final = final
+        self.target = place / "part"
+        """Where the bytes go."""
+        self.waited = waited
+        """Another process held the place first: what it did must be looked at before anything is transferred."""
+        self._place = place
+        self._note = note
+        status = note.stat()
+        self._identity = (status.st_dev, status.st_ino)
+        # The note was created with 0666 and so shows what the umask leaves of it; os.umask() cannot be read safely.
+        self._mode = stat.S_IMODE(status.st_mode) & 0o666
+
+    def publish(self, replace: bool = False) -> Path:
+        """Give the bytes their name, all at once and for good.
+
+        :param replace: Take the place of a file that is there. Otherwise nothing is ever replaced: a file of
+            the same bytes that appeared in the meantime is left as it is, and the new one dropped.
+        :raises BackendError: ``conflict``: a different file appeared; ``busy``: the place was taken over;
+            ``disk_full`` or ``read_only``. The bytes stay in the staging place.
+        """
+        self._check_owned()
+        try:
+            mode = self._mode
+            if replace and (old := regular_file(self.final)):
+                mode = stat.S_IMODE(old.st_mode) & 0o777
+            descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW)
+            try:
+                if hasattr(os, "fchmod"):
+                    os.fchmod(descriptor, mode)
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+            if replace:
+                _replace(self.target, self.final)
+            else:
+                self._link()
+            sync_directory(self.final.parent)
+        except OSError as error:
+            raise as_disk_error(error, self.final) from error
+        empty(self._place)
+        return self.final
+
+    def _link(self) -> None:
+        """Name the bytes, unless the name is taken: the file system decides that, not a look before the step."""
+        try:
+            if os.name == "nt":
+                os.rename(self.target, self.final)  # fails on Windows if the name is taken
+                return
+            os.link(self.target, self.final)
+        except FileExistsError:
+            if not _same_bytes(self.target, self.final):
+                raise BackendError(
+                    f"a different file appeared at {self.final}",
+                    code=ErrorCode.CONFLICT,
+                    hint="Move it aside, or run again with --force to replace it.",
+                ) from None
+        except OSError:
+            # FAT and some network shares know no links. There, a look before the step is the best there is.
+            if os.path.lexists(self.final):
+                raise
+            _replace(self.target, self.final)
+            return
+        self.target.unlink()
+
+    def discard(self) -> None:
+        """Drop the bytes and what is known of them."""
+        with suppress(OSError):  # what cannot be removed now is a leftover that `clean` lists
+            empty(self._place)
+
+    def quarantine(self, sha256: str = "") -> Path:
+        """Put refused bytes aside as ``NAME.bad-SHA8``, for the user to look at; an older one makes room.
+
+        :param sha256: Of the bytes; computed where it is not known.
+        """
+        bad = self.final.with_name(_fit(self.final.name, f".bad-{(sha256 or _sha256(self.target))[:8]}"))
+        try:
+            for older in self.final.parent.iterdir():
+                if QUARANTINED.fullmatch(older.name) and older.name[:-8] == bad.name[:-8]:
+                    older.unlink()
+            os.replace(self.target, bad)
+        except OSError as error:
+            raise as_disk_error(error, bad) from error
+        self.discard()
+        return bad
+
+    def _check_owned(self) -> None:
+        with suppress(OSError):
+            status = self._note.stat()
+            if (status.st_dev, status.st_ino) == self._identity and [self._note] == notes_in(self._place)[-1:]:
+                return
+        raise BackendError(
+            f"another process took over the download of {self.final}",
+            code=ErrorCode.BUSY,
+            hint="This one was silent for long. See what the other one did, then run again.",
+        )
+
+    def beat(self) -> None:
+        """Show that the owner lives."""
+        with suppress(OSError):
+            os.utime(self._note)
+
+    def release(self) -> None:
+        """Give the place back: with its bytes where some have arrived, and without a trace otherwise."""
+        # What cannot be removed now is a leftover that `clean` lists, and that the next claim takes over.
+        with suppress(OSError, BackendError):
+            self._check_owned()
+            status = regular_file(self.target)
+            keep = status is not None and status.st_size > 0
+            if not keep:
+                empty(self._place)
+            for note in notes_in(self._place):  # this process's own is the last
+                note.unlink()
+            if not keep:
+                self._place.rmdir()
+
+
+class Staging:
+    """Claims staging places for one run, and keeps showing that the run lives."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stages: set[Stage] = set()
+        self._over = threading.Event()
+        self._beats: threading.Thread | None = None
+
+    @contextmanager
+    def claim(
+        self,
+        final: Path,
+        *,
+        wait: bool = True,
+        cancelled: Callable[[], bool] = lambda: False,
+        on_wait: Callable[[str], None] = lambda reason: None,
+    ) -> Iterator[Stage]:
+        """Be the only one who works on *final*, until the block ends.
+
+        The folder is made where it is missing. What a dead process left is taken over, bytes and journal
+        included. When the block ends without :meth:`Stage.publish`, bytes that have arrived stay for the next run.
+
+        :param wait: Wait for another process that is at work; otherwise it is an error.
+        :param on_wait: Told once, in words, what is waited for.
+        :raises BackendError: ``busy``, ``conflict``, ``read_only``, ``disk_full`` or ``unsafe_name``.
+        :raises Cancelled: The caller asked to stop waiting.
+        """
+        place = staging_place(final)
+        try:
+            final.parent.mkdir(parents=True, exist_ok=True)
+            waited = False
+            while (note := _take(place)) is None:
+                if not wait:
+                    raise _busy(final)
+                if not waited:
+                    on_wait(f"another process is downloading {final.name}")
+                waited = True
+                if cancelled():
+                    raise Cancelled(f"stopped while waiting for {final.name}")
+                time.sleep(_POLL)
+            stage = Stage(final, place, note, waited=waited)
+            _drop_foreign(stage.target)
+        except OSError as error:
+            raise as_disk_error(error, final) from error
+        with self._lock:
+            self._stages.add(stage)
+            if self._beats is None:
+                self._beats = threading.Thread(target=self._beat, name="comfywatchman-heartbeat", daemon=True)
+                self._beats.start()
+        try:
+            yield stage
+        finally:
+            with self._lock:
+                self._stages.discard(stage)
+            stage.release()
+
+    def close(self) -> None:
+        """End the heartbeat."""
+        self._over.set()
+
+    def _beat(self) -> None:
+        while not self._over.wait(HEARTBEAT):
+            with self._lock:
+                stages = tuple(self._stages)
+            for stage in stages:
+                stage.beat()
+
+
+def _take(place: Path) -> Path | None:
+    """Become the owner of *place*; ``None`` while somebody else is.
+
+    Each owner has a number, and creating the next number succeeds for one
+    process only. Whoever took it looks again: if a living owner is there after
+    all (the place was given up and claimed anew in between), it steps back.
+    """
+    while True:
+        with suppress(FileExistsError):
+            place.mkdir()
+        try:
+            if not stat.S_ISDIR(place.lstat().st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(place))
+            notes = notes_in(place)
+            if any(_lives(note) for note in notes):
+                return None
+            mine = place / f"owner-{_number(notes[-1]) + 1 if notes else 1}.json"
+            descriptor = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            try:
+                os.write(descriptor, Owner.current().write().encode())
+            finally:
+                os.close(descriptor)
+            if any(_lives(note) for note in notes_in(place) if note != mine):
+                mine.unlink()
+                return None
+            return mine
+        except (FileExistsError, FileNotFoundError):
+            continue  # somebody else was quicker, or gave the place up at this moment: look again
+
+
+def notes_in(place: Path) -> list[Path]:
+    """The owners' notes in *place*, the newest last."""
+    return sorted((path for path in place.iterdir() if _OWNER.fullmatch(path.name)), key=_number)
+
+
+def _number(note: Path) -> int:
+    found = _OWNER.fullmatch(note.name)
+    return int(found.group(1)) if found else 0
+
+
+def _lives(note: Path) -> bool:
+    try:
+        beat = note.stat().st_mtime
+        owner = Owner.read(note.read_text("utf-8", "replace"))
+    except FileNotFoundError:
+        return False
+    return time.time() - beat < _UNREADABLE_FOR if owner is None else owner.lives(beat)
+
+
+def is_claimed(place: Path) -> bool:
+    """Say whether a living process works in the staging directory *place*."""
+    return any(_lives(note) for note in notes_in(place))
+
+
+def regular_file(path: Path) -> os.stat_result | None:
+    """The status of *path* if it is an ordinary file, not a link to one."""
+    with suppress(OSError):
+        status = path.lstat()
+        if stat.S_ISREG(status.st_mode):
+            return status
+    return None
+
+
+def empty(place: Path) -> None:
+    """Remove everything in *place* but the owners' notes; links are removed, not followed."""
+    for path in place.iterdir():
+        if _OWNER.fullmatch(path.name):
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink()
+
+
+def _drop_foreign(target: Path) -> None:
+    """Remove what must not be written to: links, and bytes that have their name already.
+
+    A process that ended between naming the bytes and removing the old name
+    leaves one file under two names. Writing to it would change the published one.
+    """
+    status = regular_file(target)
+    if os.path.lexists(target) and (status is None or status.st_nlink > 1):
+        target.unlink()
+
+
+def _replace(source: Path, target: Path) -> None:
+    for pause in (0.05, 0.1, 0.2, 0.4, 0.8):
+        try:
+            os.replace(source, target)
+            return
+        except PermissionError:  # a virus scanner on Windows holds new files open for a moment
+            time.sleep(pause)
+    os.replace(source, target)
+
+
+def _same_bytes(one: Path, other: Path) -> bool:
+    if not other.is_file() or one.stat().st_size != other.stat().st_size:
+        return False
+    return _sha256(one) == _sha256(other)
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _busy(final: Path) -> BackendError:
+    return BackendError(
+        f"another process is downloading {final}",
+        code=ErrorCode.BUSY,
+        hint="Wait for it to end, then run again.",
+    )

@@ -1,0 +1,9 @@
+"""The core's own transfer engine: the back end that takes any http address, asked last."""
+
+from __future__ import annotations
+
+from .engine import Engine
+from .reservation import Reservations
+from .settings import TransferSettings
+
+__all__ = ["Engine", "Reservations", "TransferSettings"]
