@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from http.cookiejar import DefaultCookiePolicy
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urljoin
@@ -359,6 +359,8 @@ class ApiClient:
         limit: int = MAX_JSON_BYTES,
         follow: bool = True,
         retries: int | None = None,
+        shared: Mapping[str, str] | None = None,
+        final: Collection[int] = (),
     ) -> HttpAnswer:
         """Ask once, or as often as it is worth, and read the answer whole.
 
@@ -367,6 +369,8 @@ class ApiClient:
         :param endpoint: The base URL that the user configured. Installed code vouches for the address it
             asks: without one, the origin of *url* itself counts as configured.
         :param limit: Bytes the body may have.
+        :param shared: Headers without secrets (``Range``, ``Accept``), sent at every hop of a redirect.
+        :param final: Statuses that the caller deals with itself; they are returned at once.
         :returns: The answer, whatever its status below 500, and 429 once retrying is pointless.
         :raises BackendError: No answer; 5xx to the last; a body over *limit*; a refused redirect.
         :raises Cancelled: The caller asked to stop.
@@ -382,6 +386,7 @@ class ApiClient:
                 answer = self._transport.open(
                     method,
                     url,
+                    headers=shared,
                     credentials=headers,
                     endpoint=home if endpoint is None else endpoint,
                     body=body,
@@ -397,7 +402,7 @@ class ApiClient:
                 raise BackendError(
                     f"{addresses.redact(url)} answered with more than {limit} bytes", code=ErrorCode.UNAVAILABLE
                 )
-            if answer.status not in _TRANSIENT:
+            if answer.status not in _TRANSIENT or answer.status in final:
                 return answer
             pause = retry_after(answer.headers)
             if pause is not None and pause > LONGEST_WAIT:
