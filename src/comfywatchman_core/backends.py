@@ -9,13 +9,14 @@ asks one plugin at a time through ``subset_hook_caller``.
 from __future__ import annotations
 
 import inspect
+import re
 import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pluggy
-from attrs import define, field, frozen
+from attrs import define, evolve, field, frozen
 
 from .addresses import redact_text
 from .errors import BackendError, Cancelled, ErrorCode, Failure
@@ -59,6 +60,8 @@ class Answer:
 
     attempt: Attempt
     value: Any
+    error: Exception | None = None
+    """What it raised, where it failed."""
 
 
 @define
@@ -108,6 +111,7 @@ class Backends:
         only: Collection[str] | None = None,
         skip: Collection[str] = (),
         seconds: float | None = None,
+        progress: Callable[[], object] = lambda: None,
         check: Callable[[Any], Any] = lambda value: value,
         **values: object,
     ) -> Iterator[Answer]:
@@ -120,7 +124,9 @@ class Backends:
         :param first: The back end that goes before all others, if it is there.
         :param only: Ask these, if given, and no other.
         :param skip: Back ends that are not asked this time.
-        :param seconds: Give up on a back end that has not answered by then; ``None`` waits.
+        :param seconds: Give up on a back end that has not answered by then; ``None`` waits. The built-in back
+            end watches its own time.
+        :param progress: Whenever its value has changed, the seconds count anew.
         :param check: Reads an answer, or raises what is wrong with it; wrong answers count as failures.
         :raises Cancelled: A back end, or the core on its behalf, was told to stop.
         """
@@ -136,9 +142,13 @@ class Backends:
             call = self._manager.subset_hook_caller(hook, others)
             context = lend(name)
             started = time.perf_counter()
-            failure, value = None, None
+            failure, value, raised = None, None, None
             try:
-                value = _within(seconds, lambda call=call, context=context: call(**values, context=context))  # type: ignore[misc]
+                value = _within(
+                    None if name == CORE else seconds,
+                    lambda call=call, context=context: call(**values, context=context),  # type: ignore[misc]
+                    progress,
+                )
                 if call.spec and not call.spec.opts["firstresult"] and isinstance(value, list):
                     value = value[0] if value else None  # one back end was asked: at most one result
                 if value is not None:
@@ -146,7 +156,7 @@ class Backends:
             except _UNRECOVERABLE:
                 raise
             except Exception as error:  # one back end must not stop the others: it becomes a record
-                failure, value = failure_of(error, name), None
+                failure, value, raised = failure_of(error, name), None, error
             outcome = Outcome.FAILED if failure else Outcome.DECLINED if value is None else Outcome.ANSWERED
             offers = len(value) if isinstance(value, Sequence) else int(value is not None)
             yield Answer(
@@ -159,6 +169,7 @@ class Backends:
                     failure=failure,
                 ),
                 value,
+                raised,
             )
 
 
@@ -181,7 +192,11 @@ def failure_of(error: BaseException, backend: str) -> Failure:
     )
 
 
-def _within(seconds: float | None, call: Callable[[], Any]) -> Any:
+class TimedOut(BackendError):
+    """A back end was given up while it worked; its thread may still be at it."""
+
+
+def _within(seconds: float | None, call: Callable[[], Any], progress: Callable[[], object]) -> Any:
     """Call, in a thread of its own where time is limited: a plugin that hangs must not hang the run.
 
     The thread cannot be stopped; it is left behind, and does not keep the process alive.
@@ -198,9 +213,14 @@ def _within(seconds: float | None, call: Callable[[], Any]) -> Any:
 
     thread = threading.Thread(target=run, name="back end", daemon=True)
     thread.start()
-    thread.join(seconds)
+    seen = progress()
+    while True:
+        thread.join(seconds)
+        before, seen = seen, progress()
+        if done or seen == before:
+            break
     if not done:
-        raise BackendError(
+        raise TimedOut(
             f"no answer within {seconds:g} seconds",
             code=ErrorCode.UNAVAILABLE,
             hint="Raise timeout_seconds in [download] if the source is slow.",
@@ -277,10 +297,10 @@ def load(
             refusal = "implements none of the hooks; each method needs the mark @hookimpl"
             manager.unregister(name=name)
         if refusal:
-            listings[name] = _evolve(listings[name], state=State.REFUSED, reason=refusal)
+            listings[name] = evolve(listings[name], state=State.REFUSED, reason=refusal)
             names.remove(name)
         else:
-            listings[name] = _evolve(listings[name], priority=priorities[name], hooks=hooks)
+            listings[name] = evolve(listings[name], priority=priorities[name], hooks=hooks)
     rest = sorted(set(listings) - set(names))
     return Backends(tuple(names), tuple(listings[name] for name in (*names, *rest)), manager)
 
@@ -291,12 +311,6 @@ def _attribute(backend: Backend, name: str) -> Any:
         return getattr(backend, name, None)
     except Exception:  # a property of somebody else's object: whatever it raises, the run goes on without it
         return None
-
-
-def _evolve(listing: Listing, **changes: Any) -> Listing:
-    from attrs import evolve
-
-    return evolve(listing, **changes)
 
 
 def _register(manager: pluggy.PluginManager, backend: Backend, name: str) -> str:
@@ -376,8 +390,6 @@ def _distribution(point: EntryPoint) -> str:
 
 
 def _same(one: str, other: str) -> bool:
-    import re
-
     def normal(text: str) -> str:
         return re.sub(r"[-_.]+", "-", text).lower()
 

@@ -74,7 +74,7 @@ EXIT_CODE_OF = {
     ErrorCode.BACKEND_FAILED: ExitCode.NETWORK,
 }
 
-_PRECEDENCE = (
+PRECEDENCE = (
     ExitCode.USAGE,
     ExitCode.INTEGRITY,
     ExitCode.DISK,
@@ -178,7 +178,7 @@ class Report:
             codes.add(ExitCode.USAGE)
         if any(problem.code == ErrorCode.UNSAFE_NAME for problem in self.problems):
             codes.add(ExitCode.INTEGRITY)
-        return next((code for code in _PRECEDENCE if code in codes), ExitCode.OK)
+        return next((code for code in PRECEDENCE if code in codes), ExitCode.OK)
 
     @property
     def ok(self) -> bool:

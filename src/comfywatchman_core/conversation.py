@@ -1,0 +1,224 @@
+"""Everything that is asked about one file, and the record of it.
+
+A conversation lends each back end its context, hands transfers on to the
+engines, and writes down every question as an attempt and as an event.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from attrs import Factory, define, evolve, field, frozen
+
+from .backends import CORE, Answer, Backends, TimedOut
+from .config import Config
+from .errors import BackendError, Cancelled, ErrorCode
+from .events import BackendAsked, Event, Warned, WorkflowRead
+from .hooks import Context
+from .http import ApiClient
+from .models import Artifact, Attempt, Candidate, Check, Outcome
+from .offers import checked_offers
+from .verify import sha256_of_file
+
+
+@frozen(kw_only=True)
+class Surroundings:
+    """What all conversations of a run share."""
+
+    backends: Backends
+    config: Config
+    http: ApiClient
+    emit: Callable[[Event], None]
+    cancelled: Callable[[], bool]
+
+
+@define(kw_only=True)
+class Conversation:
+    """The questions about one file. Used by one thread, and by those that work on its behalf."""
+
+    label: str
+    around: Surroundings
+    attempts: list[Attempt] = Factory(list)
+    _emitted: int = field(default=0, init=False)
+    _fetching: int = field(default=0, init=False)
+    _witnessed: dict[tuple[object, ...], str] = field(factory=dict, init=False)
+    _lock: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+
+    def emit(self, event: Event) -> None:
+        """Tell the listener, with this file's label where the event has none."""
+        self._emitted += 1
+        if not isinstance(event, WorkflowRead) and not event.label:
+            event = evolve(event, label=self.label)
+        self.around.emit(event)
+
+    def lend(self, name: str, skip: frozenset[str] = frozenset()) -> Context:
+        """Make the context for the back end *name*.
+
+        :param skip: Back ends that a transfer must not be handed on to, because they handed it on themselves.
+        """
+
+        def fetch(candidate: Candidate, target: Path, *, headers: Mapping[str, str] = {}) -> Artifact:
+            with self._lock:
+                self._fetching += 1
+            try:
+                return self.transfer(candidate, target, headers=headers, skip=skip | {name})
+            finally:
+                with self._lock:
+                    self._fetching -= 1
+
+        return Context(
+            name=name,
+            settings=self.around.config.settings_of(name),
+            emit=self.emit,
+            fetch=fetch,
+            cancelled=self.around.cancelled,
+            http=self.around.http,
+            cache_dir=self.around.config.state / "backends" / name,
+        )
+
+    def resolve(
+        self, request: object, *, only: Collection[str] | None = None, skip: Collection[str] = ()
+    ) -> Iterator[Answer]:
+        """Ask who knows where *request* is, one back end at a time; answers hold valid candidates only."""
+        for name in self.around.backends.names:
+            if (only is not None and name not in only) or name in skip:
+                continue
+            yield from self._ask(
+                "resolve_model",
+                only=(name,),
+                seconds=self.around.config.download.timeout_seconds,
+                check=lambda value, name=name: self._checked(value, name),
+                request=request,
+            )
+
+    def transfer(
+        self,
+        candidate: Candidate,
+        target: Path,
+        *,
+        headers: Mapping[str, str] | None = None,
+        skip: frozenset[str] = frozenset(),
+    ) -> Artifact:
+        """Bring *candidate* to *target*; the back end that offered it goes first.
+
+        :raises BackendError: Nobody could. The error is the one of whoever came nearest.
+        :raises Cancelled: The caller asked to stop.
+        """
+        nearest: Exception | None = None
+        for answer in self._ask(
+            "download_artifact",
+            first=candidate.backend,
+            skip=skip,
+            lend=lambda name: self.lend(name, skip),
+            seconds=self.around.config.download.timeout_seconds,
+            progress=lambda: object() if self._fetching else (self._emitted, _signature(target)),
+            check=lambda value: _checked_artifact(value, target),
+            candidate=candidate,
+            target=target,
+            headers=dict(headers or {}),
+        ):
+            if answer.attempt.outcome is Outcome.ANSWERED:
+                artifact: Artifact = answer.value
+                if answer.attempt.backend == CORE and artifact.digests:
+                    self._witnessed[_signature(target)] = next(
+                        digest.value for digest in artifact.digests if digest.algorithm == "sha256"
+                    )
+                return artifact
+            if answer.error is not None:
+                nearest = answer.error
+                if isinstance(nearest, TimedOut):
+                    target.unlink(missing_ok=True)  # whatever its thread still writes goes nowhere
+                if answer.attempt.backend == candidate.backend:
+                    break  # without its headers the others would only fail, or fetch a login page
+        if isinstance(nearest, BackendError):
+            raise nearest
+        if nearest is not None:
+            failed = self.attempts[-1].failure
+            raise BackendError(failed.message if failed else str(nearest), hint=failed.hint if failed else None)
+        raise BackendError(
+            f"no back end can download {candidate.url.partition('?')[0][:200]}",
+            hint="`comfywatchman backends` shows which are in use.",
+        )
+
+    def witnessed_sha256(self, target: Path) -> str:
+        """The SHA256 of the staged file: as the core's own engine computed it, or computed here.
+
+        What a plugin says of its own file is no evidence.
+        """
+        known = self._witnessed.get(_signature(target))
+        return known or sha256_of_file(target, self.around.cancelled)
+
+    def verify(self, artifact: Artifact, candidate: Candidate) -> list[Check]:
+        """Ask every back end what it knows about *artifact*; one that fails vetoes."""
+        checks: list[Check] = []
+        for answer in self._ask(
+            "verify_artifact",
+            seconds=self.around.config.download.timeout_seconds,
+            check=_checked_checks,
+            artifact=artifact,
+            candidate=candidate,
+        ):
+            if answer.attempt.failure is not None:
+                checks.append(
+                    Check(
+                        name=f"verifier {answer.attempt.backend}",
+                        passed=False,
+                        code=ErrorCode.BACKEND_FAILED,
+                        note=answer.attempt.failure.message,
+                    )
+                )
+            checks += answer.value or ()
+        return checks
+
+    def _ask(self, hook: str, lend: Callable[[str], Context] | None = None, **options: Any) -> Iterator[Answer]:
+        for answer in self.around.backends.ask(hook, lend or self.lend, **options):
+            self.attempts.append(answer.attempt)
+            self.emit(BackendAsked(label=self.label, attempt=answer.attempt))
+            if self.around.cancelled():
+                raise Cancelled(f"stopped while looking after {self.label}")
+            yield answer
+
+    def _checked(self, value: Any, name: str) -> tuple[Candidate, ...]:
+        offers, refused = checked_offers(
+            value,
+            name,
+            settings=self.around.config.settings_of(name),
+            transfers=any(
+                listing.name == name and "download_artifact" in listing.hooks and name != CORE
+                for listing in self.around.backends.listings
+            ),
+        )
+        for reason in refused:
+            self.emit(Warned(message=f"{name} made an offer that is not used: {reason}", label=self.label))
+        if refused and not offers:
+            raise BackendError(
+                f"{name} made no usable offer: {refused[0]}", hint=f"This is a fault of the back end {name}."
+            )
+        return offers
+
+
+def _signature(path: Path) -> tuple[object, ...]:
+    """What changes when a file does."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ()
+    return (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _checked_artifact(value: Any, target: Path) -> Artifact:
+    if not isinstance(value, Artifact):
+        raise TypeError(f"download_artifact returned {type(value).__name__}, not an Artifact")
+    if Path(value.path) != target or target.is_symlink() or not target.is_file():
+        raise ValueError("download_artifact returned another file than the one it was asked for")
+    return value
+
+
+def _checked_checks(value: Any) -> Sequence[Check]:
+    if not isinstance(value, (list, tuple)) or not all(isinstance(check, Check) for check in value):
+        raise TypeError("verify_artifact returned something other than a sequence of Check")
+    return value

@@ -1,0 +1,262 @@
+"""From a request to the candidates that may be taken, the surest first.
+
+A high-priority guess must not beat a low-priority certainty, one name for two
+different files is reported and not decided, and the second back end is only
+contacted when what the first one offered did not work out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from attrs import Factory, define, evolve, field
+
+from .config import Rules
+from .conversation import Conversation
+from .errors import BackendError, ErrorCode, Failure
+from .models import Candidate, Digest, Match, ModelRequest, Outcome
+from .names import PICKLE_EXTENSIONS
+from .report import EXIT_CODE_OF, PRECEDENCE
+
+_LETS_OTHERS_TRY = frozenset(
+    {ErrorCode.NOT_FOUND, ErrorCode.CHECKSUM_MISMATCH, ErrorCode.SIZE_MISMATCH, ErrorCode.NOT_A_MODEL}
+)
+"""Failures after which other bytes under the same name are no contradiction: nothing stands behind the offer."""
+
+_COULD_NOT_ASK = frozenset(
+    {ErrorCode.UNAVAILABLE, ErrorCode.NETWORK, ErrorCode.STALLED, ErrorCode.BACKEND_FAILED, ErrorCode.NOT_FOUND}
+)
+
+
+@define(kw_only=True)
+class Search:
+    """The offers for one request. Iterate; say :meth:`failed` before going on with the next one."""
+
+    request: ModelRequest
+    conversation: Conversation
+    rules: Rules
+    reported: list[Candidate] = Factory(list)
+    """Offers that are not taken unasked."""
+    ambiguous: bool = False
+    asked: int = 0
+    """Back ends that looked, or tried to."""
+    _failures: list[Failure] = Factory(list)
+    _could_not_ask: list[Failure] = Factory(list)
+    _pinned: str | None = field(default=None, init=False)
+
+    def __iter__(self) -> Iterator[Candidate]:
+        """Yield what may be taken. The search goes on only while the consumer does.
+
+        :raises Cancelled: The caller asked to stop.
+        """
+        only = self.rules.backends or None
+        for answer in self.conversation.resolve(self.request, only=only, skip=self._without_claim()):
+            if answer.attempt.outcome is not Outcome.DECLINED:
+                self.asked += 1
+            if answer.attempt.failure is not None:
+                self._could_not_ask.append(answer.attempt.failure)
+            for candidate in self._in_order(answer.value or ()):
+                if self._may_be_taken(candidate):
+                    yield candidate
+
+    def failed(self, candidate: Candidate, failure: Failure) -> None:
+        """Record that *candidate* was tried in vain."""
+        self._failures.append(failure)
+        if failure.code not in _LETS_OTHERS_TRY and candidate.match < Match.SOURCE_ID:
+            self._pinned = self._pinned or candidate.sha256
+
+    @property
+    def failure(self) -> Failure:
+        """Why nothing was taken, once the offers are used up: the most telling of all reasons."""
+        if self._failures:
+            return min(self._failures, key=lambda failure: PRECEDENCE.index(EXIT_CODE_OF[failure.code]))
+        name = self.request.label
+        if self.ambiguous:
+            return Failure(
+                code=ErrorCode.AMBIGUOUS,
+                message=f"{name}: different files have this name",
+                hint=f"Choose one: {self._ways()}.",
+            )
+        if self._could_not_ask:
+            return self._unasked(name)
+        if self.reported:
+            return Failure(
+                code=ErrorCode.NOT_FOUND,
+                message=f"{name}: no source has a file of exactly this name; {len(self.reported)} come near",
+                hint=f"If one of them is meant: {self._ways()}.",
+            )
+        if not self.asked:
+            return Failure(
+                code=ErrorCode.NOT_FOUND,
+                message=f"{name}: no back end in use can look for it",
+                hint="`comfywatchman backends` shows which are installed; `pip install comfywatchman` brings three.",
+            )
+        return Failure(
+            code=ErrorCode.NOT_FOUND,
+            message=f"{name}: no source knows it",
+            hint="Check the name; if you know where it is, pass the address: "
+            f"`comfywatchman get https://… --folder {self.request.folder or 'FOLDER'}`.",
+        )
+
+    def _unasked(self, name: str) -> Failure:
+        """Not found while a source could not be asked is never "not found"."""
+        worst = min(self._could_not_ask, key=lambda failure: PRECEDENCE.index(EXIT_CODE_OF[failure.code]))
+        if worst.code not in _COULD_NOT_ASK:
+            return evolve(worst, message=f"{name}: {worst.message}")
+        return Failure(
+            code=ErrorCode.UNAVAILABLE,
+            message=f"{name}: not found, but a source could not be asked: {worst.message}",
+            hint=worst.hint or "Try again later.",
+            http_status=worst.http_status,
+            retry_after=worst.retry_after,
+        )
+
+    def _ways(self) -> str:
+        folder = f" --folder {self.request.folder}" if self.request.folder else ""
+        ways = [f"`comfywatchman get {one.reference}{folder}`" for one in self.reported if one.reference]
+        return " or ".join(dict.fromkeys(ways[:5])) or "pass its address to `comfywatchman get`"
+
+    def _without_claim(self) -> tuple[str, ...]:
+        """Core's own engine stays away from addresses that a source plugin says are its own."""
+        from urllib.parse import urlsplit
+
+        from .backends import CORE
+
+        try:
+            host = urlsplit(self.request.url or "").hostname or ""
+        except ValueError:
+            return ()
+        owner = self.conversation.around.backends.owner_of(host) if host else None
+        return (CORE,) if owner is not None else ()
+
+    def _in_order(self, offers: Sequence[Candidate]) -> list[Candidate]:
+        """Put the surest first, and mirrors of the same bytes behind it; find out whether the name is ambiguous."""
+        weighed = [self._weighed(offer) for offer in offers]
+        fit = [offer for offer in weighed if self._objection(offer) is None]
+        self.reported += [
+            evolve(offer, notes=(*offer.notes, objection))
+            for offer in weighed
+            if (objection := self._objection(offer)) is not None
+        ]
+        if not fit:
+            return []
+        best = max(offer.match for offer in fit)
+        top = [offer for offer in fit if offer.match is best]
+        if best is Match.FILENAME and len({offer.sha256 for offer in top} - {None}) > 1:
+            self.ambiguous = True
+            self.reported += fit
+            return []
+        lead = top[0].sha256
+        same = [offer for offer in fit if lead is None or offer.sha256 in (lead, None)]
+        self.reported += [offer for offer in fit if offer not in same]
+        return sorted(same, key=lambda offer: (-offer.match, offer.sha256 != lead))
+
+    def _weighed(self, offer: Candidate) -> Candidate:
+        """Hold the claimed match to the digests: equal ones are certainty, and nothing else is."""
+        common = {digest.algorithm for digest in self.request.digests} & {digest.algorithm for digest in offer.digests}
+        if common and contradicting(offer.digests, self.request.digests) is None:
+            return evolve(offer, match=Match.DIGEST)
+        return evolve(offer, match=min(offer.match, Match.SOURCE_ID))
+
+    def _objection(self, offer: Candidate) -> str | None:
+        """Say why *offer* is reported and not taken; ``None`` when nothing speaks against it."""
+        if contradiction := contradicting(offer.digests, self.request.digests):
+            stated, wanted = contradiction
+            if offer.sha256 not in self.rules.accept_digests and self.request.sha256 not in self.rules.accept_digests:
+                return f"it is {stated}, where {wanted} is asked for"
+        if offer.match < self.rules.min_match:
+            return f"its match is {offer.match.label}, and {self.rules.min_match.label} is asked for"
+        if self.ambiguous and offer.match < Match.SOURCE_ID:
+            return "the name is ambiguous"
+        if self._pinned and offer.match < Match.SOURCE_ID and offer.sha256 not in (self._pinned, None):
+            return "another source has different bytes under this name"
+        return None
+
+    def _may_be_taken(self, offer: Candidate) -> bool:
+        if offer.obstacle is not None:
+            self.reported.append(offer)
+            self.failed(offer, offer.obstacle)
+            return False
+        if self._is_unasked_pickle(offer):
+            self.reported.append(offer)
+            self.failed(offer, _pickle_refused(self.request, offer))
+            return False
+        return True
+
+    def _is_unasked_pickle(self, offer: Candidate) -> bool:
+        name = self.request.name if self.request.name and self.request.name.suffix else offer.name
+        if not str(name).lower().endswith(tuple(PICKLE_EXTENSIONS)) or self.rules.allow_pickle:
+            return False
+        own_address = self.request.url is not None and offer.match >= Match.SOURCE_ID
+        return not (offer.trusted or self.request.explicit or own_address)
+
+
+def contradicting(one: Sequence[Digest], other: Sequence[Digest]) -> tuple[Digest, Digest] | None:
+    """Find two digests of one algorithm that differ; digests cut to different lengths are compared on the shorter."""
+    for mine in one:
+        for theirs in other:
+            if mine.algorithm == theirs.algorithm:
+                length = min(len(mine.value), len(theirs.value))
+                if mine.value[:length] != theirs.value[:length]:
+                    return mine, theirs
+    return None
+
+
+def _pickle_refused(request: ModelRequest, offer: Candidate) -> Failure:
+    return Failure(
+        code=ErrorCode.PICKLE_REFUSED,
+        message=f"{request.label}: a file of this format can run code, and only its name was asked for",
+        hint="If you trust the source, run again with --allow-pickle"
+        + (f", or pass `{offer.reference}`." if offer.reference else "."),
+    )
+
+
+def error_of(failure: Failure) -> BackendError:
+    """The error that a recorded failure stands for."""
+    return BackendError(
+        failure.message,
+        hint=failure.hint,
+        code=failure.code,
+        http_status=failure.http_status,
+        retry_after=failure.retry_after,
+    )
+
+
+def confirmed(offer: Candidate, request: ModelRequest, conversation: Conversation) -> Candidate:
+    """Have the back end that *offer* delegates to confirm it, and return that back end's own candidate.
+
+    :raises BackendError: The source does not have the file any more, states other bytes, or cannot be asked.
+    """
+    asked = evolve(
+        request,
+        reference=offer.reference,
+        url=None,
+        hints=(),
+        digests=tuple(dict.fromkeys((*request.digests, *offer.digests))),
+        size=offer.size if offer.size is not None else request.size,
+    )
+    for answer in conversation.resolve(asked, only=(offer.delegate,)):
+        if answer.error is not None:
+            raise answer.error if isinstance(answer.error, BackendError) else BackendError(str(answer.error))
+        offers: tuple[Candidate, ...] = answer.value or ()
+        for found in offers:
+            if contradiction := contradicting(found.digests, offer.digests):
+                stated, wanted = contradiction
+                raise BackendError(
+                    f"{offer.reference} changed at its source: it is {stated} there, where {wanted} is known",
+                    code=ErrorCode.CHECKSUM_MISMATCH,
+                    hint=f"If the new file is wanted, pass `{offer.reference}` with --accept-digest {found.sha256}.",
+                )
+            if found.obstacle is not None:
+                raise error_of(found.obstacle)
+            return evolve(
+                found,
+                match=max(offer.match, found.match),
+                digests=tuple(dict.fromkeys((*found.digests, *offer.digests))),
+                size=found.size if found.size is not None else offer.size,
+                trusted=offer.trusted,
+                notes=(*offer.notes, *found.notes),
+            )
+    raise BackendError(
+        f"{offer.delegate} does not know {offer.reference}", code=ErrorCode.NOT_FOUND, hint="It may have been removed."
+    )
