@@ -12,6 +12,7 @@ from pathlib import Path, PurePosixPath
 
 from attrs import Factory, field, frozen
 
+from .addresses import redact
 from .errors import Failure
 from .names import safe_name
 
@@ -156,7 +157,7 @@ class ModelRequest:
     def label(self) -> str:
         """``FOLDER/NAME`` as the user would type it, or the reference."""
         if self.name is None:
-            return self.reference or self.url or "?"
+            return redact(self.reference or self.url or "?")
         return f"{self.folder}/{self.name}" if self.folder else str(self.name)
 
     @property

@@ -118,7 +118,8 @@ class Problem:
     message: str
     hint: str | None = None
     code: str = ""
-    """``unreadable``: the workflow could not be read; ``unsafe_name``: a name in it was refused; else free."""
+    """``unreadable``: the workflow could not be read; ``unsafe_name``: a name in it was refused; ``usage``: an
+    argument is missing; else free."""
 
 
 @frozen(kw_only=True)
@@ -174,7 +175,9 @@ class Report:
         codes = {EXIT_CODE_OF[entry.error.code] for entry in self.entries if entry.error is not None}
         if any(entry.status in (Status.MISSING, Status.CORRUPT) and not entry.error for entry in self.entries):
             codes.add(ExitCode.NOT_FOUND)
-        if not self.workflows and any(problem.code == "unreadable" for problem in self.problems):
+        if not self.workflows and not self.entries and any(problem.code == "unreadable" for problem in self.problems):
+            codes.add(ExitCode.USAGE)
+        if any(problem.code == "usage" for problem in self.problems):
             codes.add(ExitCode.USAGE)
         if any(problem.code == ErrorCode.UNSAFE_NAME for problem in self.problems):
             codes.add(ExitCode.INTEGRITY)

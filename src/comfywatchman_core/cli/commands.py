@@ -1,0 +1,158 @@
+"""What each command does with its arguments: settings, one call of the library, output."""
+
+from __future__ import annotations
+
+import json
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from attrs import evolve
+
+from comfywatchman_core.config import Config, Rules
+from comfywatchman_core.events import Event
+from comfywatchman_core.jsonlines import event_line, result_line
+from comfywatchman_core.models import Match
+from comfywatchman_core.report import Report
+
+from . import results
+from .signals import Interruption, interruptible
+from .terminal import say
+
+
+def run(options: Namespace) -> int:
+    """Carry out the command that *options* name; returns its exit code."""
+    commands: dict[str, Callable[[Namespace], int]] = {
+        "get": _get,
+        "scan": _scan,
+        "plan": _plan,
+        "backends": _backends,
+    }
+    return commands[options.command](options)
+
+
+def settings(options: Namespace) -> Config:
+    """Put arguments, environment and file together. :raises UsageError: They make no sense."""
+    disabled = getattr(options, "disable", [])
+    config = Config.load(
+        arguments={
+            "comfyui": getattr(options, "comfyui", None),
+            "models_dir": getattr(options, "models_dir", None),
+            "extra_model_paths": getattr(options, "extra_model_paths", None),
+            "offline": getattr(options, "offline", None),
+            "no_plugins": getattr(options, "no_plugins", None),
+            "download.jobs": getattr(options, "jobs", None),
+            "download.connections": getattr(options, "connections", None),
+            "download.limit_rate": getattr(options, "limit_rate", None),
+            "download.max_retries": getattr(options, "retries", None),
+            "download.timeout_seconds": getattr(options, "timeout", None),
+            "download.delay_between_downloads": getattr(options, "delay", None),
+        },
+        file=options.config,
+        use_file=not options.no_config,
+        rules=Rules(
+            include_inactive=getattr(options, "include_inactive", False),
+            only=tuple(getattr(options, "only", ())),
+            skip=tuple(getattr(options, "skip", ())),
+            backends=tuple(getattr(options, "backend", ())),
+            folder=getattr(options, "folder", ""),
+            min_match=Match.from_label(getattr(options, "min_match", "filename")),
+            require_checksum=getattr(options, "require_checksum", False),
+            accept_digests=tuple(getattr(options, "accept_digest", ())),
+            allow_pickle=getattr(options, "allow_pickle", False),
+            force=getattr(options, "force", False),
+            fail_fast=getattr(options, "fail_fast", False),
+        ),
+    )
+    if disabled:  # on top of the settings: an argument must not bring back what they switch off
+        tables = evolve(config.backends, disabled=(*config.backends.disabled, *disabled))
+        config = evolve(config, backends=tables)
+    for warning in config.warnings:
+        say(f"warning: {warning}")
+    return config
+
+
+def _get(options: Namespace) -> int:
+    if options.dry_run:
+        return _plan(options)
+    return _with_report(options, "ensure_models")
+
+
+def _plan(options: Namespace) -> int:
+    return _with_report(options, "plan")
+
+
+def _scan(options: Namespace) -> int:
+    return _with_report(options, "scan")
+
+
+def _with_report(options: Namespace, method: str) -> int:
+    from comfywatchman_core.watchman import Watchman
+
+    with interruptible() as interruption, Watchman(settings(options)) as watchman:
+        with _listener(options) as listen:
+            report: Report = getattr(watchman, method)(options.what, on_event=listen, cancel=interruption.event)
+        return _tell(options, _marked(report, interruption))
+
+
+def _marked(report: Report, interruption: Interruption) -> Report:
+    return evolve(report, interrupted=interruption.code)
+
+
+def _tell(options: Namespace, report: Report) -> int:
+    if options.json:
+        _write_line(result_line(report))
+    else:
+        results.write(report, quiet=options.quiet, verbose=options.verbose, color=options.color)
+    return int(report.exit_code)
+
+
+@contextmanager
+def _listener(options: Namespace) -> Iterator[Callable[[Event], None] | None]:
+    """The listener that suits the arguments and the place that output goes to."""
+    if options.json:
+        yield lambda event: _write_line(event_line(event))
+    elif options.quiet:
+        yield None
+    elif options.no_progress or not sys.stderr.isatty():
+        from .lines import Lines
+
+        yield Lines(verbose=options.verbose)
+    else:
+        from .display import display
+
+        with display(verbose=options.verbose, color=options.color) as listen:
+            yield listen
+
+
+def _write_line(line: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(line) + "\n")
+    sys.stdout.flush()
+
+
+def _backends(options: Namespace) -> int:
+    from comfywatchman_core.watchman import Watchman
+
+    with Watchman(settings(options)) as watchman:
+        listings = watchman.backends.listings
+    if options.json:
+        for listing in listings:
+            _write_line(
+                {
+                    "schema": "comfywatchman/1",
+                    "event": "backend",
+                    "name": listing.name,
+                    "state": listing.state,
+                    "reason": listing.reason,
+                    "distribution": listing.distribution,
+                    "version": listing.version,
+                    "priority": listing.priority,
+                    "hooks": list(listing.hooks),
+                }
+            )
+        _write_line(result_line(Report(entries=())))
+    else:
+        results.write_backends(listings)
+    return 0

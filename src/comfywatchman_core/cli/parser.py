@@ -1,0 +1,135 @@
+"""The arguments of every command."""
+
+from __future__ import annotations
+
+import argparse
+
+from comfywatchman_core._version import __version__
+
+COMMANDS = ("get", "scan", "plan", "backends")
+
+_WHAT = (
+    "a workflow (.json, or a picture, video or audio file that carries one), a directory of them, - for standard "
+    "input, or a model reference: an address, an AIR, civitai:MODEL[@VERSION], hf:OWNER/REPO/PATH[@REVISION], "
+    "FOLDER/NAME. Default: the workflows of the ComfyUI installation"
+)
+_EPILOG = "Exit codes and --json are described in the reference. No command ever asks a question."
+
+
+def make_parser() -> argparse.ArgumentParser:
+    """Build the parser; importing this module and calling it costs argparse and nothing more."""
+    parser = argparse.ArgumentParser(
+        prog="comfywatchman",
+        description="Get the model files that ComfyUI workflows name: find, download, verify, place. "
+        "Without a command, `get` is meant.",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+    )
+    parser.add_argument("--version", action="version", version=f"comfywatchman {__version__}")
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+
+    get = _command(commands, "get", "scan, find what is missing, resolve, download, verify, place")
+    _add_places(get)
+    _add_resolving(get)
+    _add_downloading(get)
+    get.add_argument("--dry-run", action="store_true", help="show what would be downloaded, and download nothing")
+
+    scan = _command(commands, "scan", "what is needed, and whether it is there; no network")
+    _add_places(scan)
+
+    plan = _command(commands, "plan", "scan and resolve; download nothing")
+    _add_places(plan)
+    _add_resolving(plan)
+    _add_downloading(plan)
+
+    backends = _command(commands, "backends", "the sources in use, their order, and why others are not")
+    _add_output(backends)
+    _add_plugins(backends)
+    return parser
+
+
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str
+) -> argparse.ArgumentParser:
+    return commands.add_parser(
+        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=_EPILOG, allow_abbrev=False
+    )
+
+
+def _add_places(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("what", nargs="*", metavar="WHAT", help=_WHAT)
+    places = parser.add_argument_group("places")
+    places.add_argument("--comfyui", metavar="DIR", help="ComfyUI's base directory")
+    places.add_argument("--models-dir", metavar="DIR", help="a models directory without a ComfyUI around it")
+    places.add_argument(
+        "--extra-model-paths", metavar="FILE", action="append", help="one more YAML file of that kind; repeatable"
+    )
+    choice = parser.add_argument_group("choice of files")
+    choice.add_argument(
+        "--include-inactive", action="store_true", help="act on what only muted or bypassed nodes name, too"
+    )
+    choice.add_argument("--only", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
+    choice.add_argument("--skip", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
+    _add_output(parser)
+
+
+def _add_output(parser: argparse.ArgumentParser) -> None:
+    output = parser.add_argument_group("output and settings")
+    output.add_argument("--json", action="store_true", help="one JSON object a line on stdout; the last is the result")
+    output.add_argument("-q", "--quiet", action="store_true", help="only what is wrong")
+    output.add_argument("-v", "--verbose", action="store_true", help="who was asked, and what they said")
+    output.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    output.add_argument("--no-progress", action="store_true", help="no live display")
+    output.add_argument("--config", metavar="FILE", help="settings file, in the place of the user's own")
+    output.add_argument("--no-config", action="store_true", help="read no settings file")
+
+
+def _add_plugins(parser: argparse.ArgumentParser) -> None:
+    plugins = parser.add_argument_group("sources")
+    plugins.add_argument(
+        "--backend", metavar="NAME", action="append", default=[], help="ask only these, in this order; repeatable"
+    )
+    plugins.add_argument(
+        "--disable", metavar="NAME", action="append", default=[], help="do not even import it; repeatable"
+    )
+    plugins.add_argument("--no-plugins", action="store_true", default=None, help="import no installed source at all")
+
+
+def _add_resolving(parser: argparse.ArgumentParser) -> None:
+    _add_plugins(parser)
+    rules = parser.add_argument_group("what is taken")
+    rules.add_argument("--folder", metavar="KEY", default="", help="destination for references and names that say none")
+    rules.add_argument(
+        "--min-match",
+        choices=("digest", "source-id", "filename", "fuzzy"),
+        default="filename",
+        help="the least certainty that is downloaded unasked (default: filename)",
+    )
+    rules.add_argument(
+        "--require-checksum", action="store_true", help="refuse a file that no published checksum speaks for"
+    )
+    rules.add_argument(
+        "--accept-digest",
+        metavar="SHA256",
+        action="append",
+        default=[],
+        help="take a file with exactly this digest although the publisher states another; repeatable",
+    )
+    rules.add_argument(
+        "--allow-pickle", action="store_true", help="take .ckpt .pt .pth .bin .pkl that only their name asks for"
+    )
+    rules.add_argument(
+        "--force", action="store_true", help="replace a different file that is in the way, once the new one is verified"
+    )
+
+
+def _add_downloading(parser: argparse.ArgumentParser) -> None:
+    transfer = parser.add_argument_group("transfer")
+    transfer.add_argument("--offline", action="store_true", default=None, help="open no socket")
+    transfer.add_argument("-j", "--jobs", metavar="N", type=int, help="files at a time (default: 3)")
+    transfer.add_argument("--connections", metavar="N", type=int, help="connections for one file (default: 8)")
+    transfer.add_argument("--limit-rate", metavar="RATE", help="for example 10M; over all transfers together")
+    transfer.add_argument("--retries", metavar="N", type=int, help="attempts without progress (default: 3)")
+    transfer.add_argument("--timeout", metavar="SECONDS", type=float, help="for one call or one stalled attempt")
+    transfer.add_argument("--delay", metavar="SECONDS", type=float, help="between two downloads from one source")
+    transfer.add_argument("--fail-fast", action="store_true", help="stop at the first failure")

@@ -1,0 +1,159 @@
+"""What the user named, as requests: workflows, directories of them, standard input, model references."""
+
+from __future__ import annotations
+
+import os
+import re
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from urllib.parse import unquote
+
+from attrs import define, evolve, field
+
+from . import addresses
+from .errors import BackendError, Cancelled, UnsafeName, UsageError, WorkflowError
+from .events import Event, WorkflowRead
+from .folders import ModelFolders
+from .models import Digest, ModelRequest
+from .names import has_model_extension, safe_name
+from .report import Problem
+from .workflow import Workflow, find_workflows, merge_requests, read_workflow, read_workflow_bytes
+
+STANDARD_INPUT = "-"
+_LARGEST_INPUT = 1 << 30
+
+_REFERENCE = re.compile(r"(?:[a-z][a-z0-9+.-]+:.+|\d+)", re.IGNORECASE | re.DOTALL)
+"""``scheme:…`` with more than a drive letter before the colon, or a bare number, which only a source can read."""
+
+
+@define
+class Intake:
+    """What was read so far."""
+
+    requests: list[ModelRequest] = field(factory=list)
+    problems: list[Problem] = field(factory=list)
+    workflows: int = 0
+    """Workflows that could be read."""
+
+    def merged(self) -> tuple[ModelRequest, ...]:
+        """Every file once, with all that want it."""
+        return merge_requests(self.requests)
+
+
+def take_in(
+    named: Iterable[str | os.PathLike[str]],
+    folders: ModelFolders,
+    *,
+    folder: str = "",
+    emit: Callable[[Event], None] = lambda event: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> Intake:
+    """Read everything that *named* names; one bad file never stops the rest.
+
+    :param folder: For references and names that say no folder.
+    :returns: Requests in reading order, not merged yet; what could not be read is in ``problems``.
+    :raises UsageError: Something named is neither a file nor a reference.
+    :raises Cancelled: The caller asked to stop.
+    """
+    intake = Intake()
+    for one in named:
+        text = os.fspath(one)
+        for label, read in _readers(text, folders):
+            if cancelled():
+                raise Cancelled("stopped while reading workflows")
+            try:
+                workflow = read()
+            except WorkflowError as error:
+                intake.problems.append(Problem(about=label, message=str(error), hint=error.hint, code="unreadable"))
+                continue
+            except OSError as error:
+                reason = f"{label} cannot be read: {error.strerror or error}"
+                intake.problems.append(Problem(about=label, message=reason, code="unreadable"))
+                continue
+            if isinstance(workflow, ModelRequest):
+                intake.requests.append(workflow)
+                continue
+            intake.workflows += 1
+            intake.problems += workflow.problems
+            intake.requests += workflow.requests
+            emit(WorkflowRead(workflow=label, models=len(workflow.requests)))
+    if folder:
+        folder = folders.canonical(str(safe_name(folder)))
+        intake.requests = [one if one.folder else evolve(one, folder=folder) for one in intake.requests]
+    return intake
+
+
+def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest]]]:
+    """What *text* names, each with the step that reads it."""
+    if text == STANDARD_INPUT:
+        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-")
+        return
+    path = Path(text)
+    if path.is_dir():
+        for found in find_workflows(path):
+            yield str(found), lambda found=found: read_workflow(found, label=str(found))  # type: ignore[misc]
+        return
+    if path.exists():
+        yield text, lambda: read_workflow(path, label=text)
+        return
+    request = as_reference(text, folders)
+    if request is None:
+        raise UsageError(
+            f"{addresses.redact_text(text)}: no such file, and not a model reference",
+            hint="A reference is an address, an AIR, civitai:…, hf:…, or FOLDER/NAME such as loras/ink.safetensors.",
+        )
+    yield request.label, lambda: request
+
+
+def as_reference(text: str, folders: ModelFolders) -> ModelRequest | None:
+    """Read *text* as a model reference; ``None`` when it is none.
+
+    :raises UsageError: An address that cannot be read, or a ``#sha256=`` that is none.
+    """
+    if re.match(r"https?://", text, re.IGNORECASE):
+        return _from_address(text)
+    parts = text.replace("\\", "/").split("/", 1)
+    if len(parts) == 2 and folders.is_folder_key(parts[0]) and has_model_extension(text):
+        try:
+            return ModelRequest(name=safe_name(parts[1]), folder=folders.canonical(parts[0]))
+        except UnsafeName as error:
+            raise UsageError(str(error), hint=error.hint) from error
+    if _REFERENCE.fullmatch(text):
+        return ModelRequest(reference=text, explicit=True)
+    return None
+
+
+def _from_address(text: str) -> ModelRequest:
+    url, _, fragment = text.partition("#")
+    try:
+        name = unquote(addresses.split(url).path.rpartition("/")[2])
+    except BackendError as error:
+        raise UsageError(str(error), hint=error.hint) from error
+    digests: tuple[Digest, ...] = ()
+    if fragment.lower().startswith("sha256="):
+        try:
+            digests = (Digest("sha256", fragment[7:]),)
+        except ValueError as error:
+            raise UsageError(
+                f"{addresses.redact(url)}: {error}", hint="Write #sha256= and 64 hexadecimal digits."
+            ) from error
+    safe = None
+    if has_model_extension(name):
+        try:
+            safe = safe_name(name)
+        except UnsafeName as error:
+            raise UsageError(str(error), hint="Rename it, or pass another address.") from error
+    return ModelRequest(name=safe, url=url, reference=url, digests=digests, explicit=True)
+
+
+def _standard_input() -> bytes:
+    data = sys.stdin.buffer.read(_LARGEST_INPUT + 1)
+    if len(data) > _LARGEST_INPUT:
+        raise WorkflowError("standard input is larger than any workflow", hint="Pass the file's path.")
+    return data
+
+
+def installed_workflows(comfyui: Path) -> Path:
+    """Where a ComfyUI installation keeps its user's own workflows."""
+    return comfyui / "user" / "default" / "workflows"

@@ -1,0 +1,72 @@
+"""What stands where a requested file belongs, as the entry of a report.
+
+The inventory says what lies where; this module adds what follows for the
+request: an intact file with other bytes than a known digest is a conflict.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from attrs import define
+
+from .errors import ErrorCode, Failure
+from .folders import ModelFolders
+from .inventory import Found, Inventory
+from .models import ModelRequest
+from .report import Entry, Status
+from .verify import sha256_of_file
+
+
+@define
+class Standing:
+    """Looks files up for a run, and knows where they belong."""
+
+    folders: ModelFolders
+    inventory: Inventory
+
+    def entry(self, request: ModelRequest, *, cancelled: Callable[[], bool] = lambda: False) -> Entry:
+        """Say what is there for *request*. Hashes a file only where a SHA256 is known to compare with.
+
+        :raises Cancelled: The caller asked to stop.
+        """
+        if request.name is None:
+            return Entry(request=request, status=Status.MISSING)
+        found = self.inventory.locate(request)
+        entry = Entry(request=request, status=found.status, path=found.path, size=found.size)
+        if found.status is Status.CORRUPT:
+            message = f"{found.path} {found.reason}"
+            hint = "`comfywatchman get` replaces it."
+            failure = Failure(code=ErrorCode.NOT_A_MODEL, message=message, hint=hint)
+            return Entry(request=request, status=Status.CORRUPT, path=found.path, size=found.size, error=failure)
+        if found.status in (Status.PRESENT, Status.ELSEWHERE) and found.path is not None and request.sha256:
+            return self._compared(entry, found, request.sha256, cancelled)
+        return entry
+
+    def _compared(self, entry: Entry, found: Found, wanted: str, cancelled: Callable[[], bool]) -> Entry:
+        assert found.path is not None
+        actual = None
+        if entry.request.size is None or found.size == entry.request.size:
+            actual = sha256_of_file(found.path, cancelled)
+        if actual == wanted:
+            return Entry(request=entry.request, status=entry.status, path=entry.path, size=entry.size, sha256=actual)
+        if found.status is Status.ELSEWHERE:
+            return Entry(request=entry.request, status=Status.MISSING)  # another file that bears the same name
+        told = f"its SHA256 is {actual}" if actual else f"it has {found.size} bytes"
+        return Entry(
+            request=entry.request,
+            status=Status.FAILED,
+            path=entry.path,
+            size=entry.size,
+            sha256=actual,
+            error=Failure(
+                code=ErrorCode.CONFLICT,
+                message=f"a different file is at {found.path}: {told}, where {wanted} is asked for",
+                hint="Move it aside, or run again with --force to replace it.",
+            ),
+        )
+
+    def refresh(self, path: Path) -> None:
+        """Look at *path* anew when next asked."""
+        self.inventory.refresh(path)
