@@ -227,7 +227,7 @@ class Artifact:
     """Computed while the bytes arrived, so that nothing is read twice."""
 
 
-@frozen(kw_only=True)
+@frozen
 class Check:
     """One statement about an artifact."""
 
@@ -235,9 +235,9 @@ class Check:
     passed: bool
     cryptographic: bool = False
     """True where the statement is a published checksum that the bytes were compared with."""
+    note: str = ""
     code: str = ""
     """The :class:`~comfywatchman_core.errors.ErrorCode` under which a failed check is reported."""
-    note: str = ""
 
 
 class Verdict(enum.StrEnum):

@@ -3,7 +3,7 @@
 Subclass :class:`BackendContract` in the back end's own test suite::
 
     from comfywatchman_core import ModelRequest
-    from comfywatchman_core.testing.contract import BackendContract
+    from comfywatchman_core.testing import BackendContract
 
     class TestContract(BackendContract):
         entry_point = "shelf"
@@ -180,7 +180,10 @@ class BackendContract:
             "429": Reply.json({"error": "slow down"}, 429, Retry_After="1200"),
             "500": Reply.json({"error": "boom"}, 500),
             "html": Reply.html("<!doctype html><title>Sign in</title>"),
-            "cut": Reply(headers={"Content-Type": "application/json", "Content-Length": "5000"}, body=b'{"items": ['),
+            "cut": Reply(
+                headers={"Content-Type": "application/json", "Content-Length": "5000", "Connection": "close"},
+                body=b'{"items": [',
+            ),
             "garbage": Reply.json([{"id": None, "modelVersions": "x", "files": [None, 3]}, None, 7]),
         }
 
