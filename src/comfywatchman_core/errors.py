@@ -74,6 +74,10 @@ class WorkflowError(ComfyWatchmanError):
     """The file cannot be read as a ComfyUI workflow."""
 
 
+class NoWorkflow(WorkflowError):
+    """The file is sound and carries no workflow: in a directory, most pictures are such files."""
+
+
 class UnsafeName(ComfyWatchmanError, ValueError):
     """A file name or folder that could lead out of the models folder on some system."""
 

@@ -1,0 +1,235 @@
+"""Which requested files are on this disk: at their place, elsewhere, broken, or not at all."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+
+from attrs import frozen
+
+from .folders import ModelFolders, canonical_key
+from .formats import defect
+from .models import ModelRequest
+from .names import MODEL_EXTENSIONS, has_model_extension, same_name_key
+from .report import Status
+
+_EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")  # in this order: comfy/sd1_clip.py, 2026-08
+_SUFFIXES = (*_EMBEDDING_SUFFIXES, *sorted(MODEL_EXTENSIONS.difference(_EMBEDDING_SUFFIXES)))
+_MAX_DIRECTORIES = 1_000_000
+_WALKERS = 8
+
+
+@frozen(kw_only=True)
+class Found:
+    """What the disk says about one request."""
+
+    status: Status
+    """PRESENT, ELSEWHERE, CORRUPT or MISSING."""
+    path: Path | None = None
+    """Where it is; for CORRUPT the file that has to be replaced. ``None`` for MISSING."""
+    size: int | None = None
+    """Bytes."""
+    reason: str = ""
+    """For CORRUPT: why, as a clause that continues "the file …"."""
+    hides: tuple[Path, ...] = ()
+    """Files of this very name in later roots, which ComfyUI does not read while this one is there."""
+    dangling: Path | None = None
+    """A link at the file's place that leads nowhere; ComfyUI passes it over."""
+
+
+@frozen
+class _Listed:
+    root: Path
+    name: str
+    """Below ``root``, as the file system spells it, with forward slashes."""
+
+    @property
+    def path(self) -> Path:
+        return self.root / self.name
+
+
+class _Listing:
+    """All files below one root."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.names = frozenset(_walk(root))
+        self.by_base: dict[str, list[str]] = {}
+        for name in sorted(self.names):
+            self.by_base.setdefault(same_name_key(name).rpartition("/")[2], []).append(name)
+
+
+class Inventory:
+    """One listing of the model folders, shared by all requests of a run. Safe to share between threads.
+
+    Directories are walked when first asked about, each once. What was found is
+    checked against the disk again when it is reported, so that a file that was
+    placed or removed meanwhile is seen, if :meth:`refresh` was called for it.
+    """
+
+    def __init__(self, folders: ModelFolders) -> None:
+        self.folders = folders
+        self._lock = threading.Lock()
+        self._listings: dict[Path, _Listing] = {}
+        self._defects: dict[tuple[Path, int, int], str | None] = {}
+
+    def prepare(self, requests: Iterable[ModelRequest]) -> None:
+        """Walk the folders of all *requests* at once; network drives answer several walks in the time of one."""
+        keys = dict.fromkeys(request.folder for request in requests)
+        roots = dict.fromkeys(root for key in keys for root in self._roots(key))
+        with self._lock:
+            waiting = [root for root in roots if root not in self._listings]
+        if len(waiting) > 1:
+            with ThreadPoolExecutor(min(_WALKERS, len(waiting))) as pool:
+                listings = list(pool.map(_Listing, waiting))
+            with self._lock:
+                self._listings.update({listing.root: listing for listing in listings})
+
+    def refresh(self, path: Path) -> None:
+        """Forget what was listed of the roots that hold *path*: a file was written or removed there."""
+        with self._lock:
+            for root in [root for root in self._listings if path.is_relative_to(root)]:
+                del self._listings[root]
+
+    def locate(self, request: ModelRequest) -> Found:
+        """Find the file that *request* names.
+
+        A file is present when it lies below a root of its folder key under exactly the name the workflow
+        gives. ComfyUI reads the first root that has it, so that one is reported, and if it is broken, that
+        one has to be repaired. For a request without a folder no place is the right one, and any file of
+        that name is elsewhere.
+        """
+        if request.name is None:
+            return Found(status=Status.MISSING)
+        exact = self._exact(request.folder, request.name)
+        if exact:
+            return self._judge(exact)
+        near = self._elsewhere(request.folder, request.name)
+        dangling = self._dangling(request)
+        for listed in near:
+            found = self._judge([listed])
+            if found.status is Status.PRESENT:
+                return Found(status=Status.ELSEWHERE, path=found.path, size=found.size, dangling=dangling)
+        return Found(status=Status.MISSING, dangling=dangling)
+
+    def _roots(self, key: str) -> tuple[Path, ...]:
+        return self.folders.roots(key) if key else self.folders.all_roots()
+
+    def _listing(self, root: Path) -> _Listing:
+        with self._lock:
+            known = self._listings.get(root)
+        if known is None:
+            known = _Listing(root)
+            with self._lock:
+                self._listings[root] = known
+        return known
+
+    def _exact(self, key: str, name: PurePosixPath) -> list[_Listed]:
+        if not key:
+            return []
+        found = []
+        for root in self.folders.roots(key):
+            names = self._listing(root).names
+            for spelled in _spellings(name):
+                if spelled in names:
+                    found.append(_Listed(root, spelled))
+                    break
+        if not found and _is_searched_below(key, name):
+            found = [listed for listed in self._by_base(self.folders.roots(key), name) if _same_tail(listed.name, name)]
+        return found
+
+    def _elsewhere(self, key: str, name: PurePosixPath) -> list[_Listed]:
+        return self._by_base(self._roots(key), name)
+
+    def _by_base(self, roots: Iterable[Path], name: PurePosixPath) -> list[_Listed]:
+        found = []
+        for root in roots:
+            by_base = self._listing(root).by_base
+            for spelled in _spellings(PurePosixPath(name.name)):
+                found += [_Listed(root, listed) for listed in by_base.get(same_name_key(spelled), ())]
+        return found
+
+    def _judge(self, listed: list[_Listed]) -> Found:
+        first = listed[0]
+        try:
+            status = os.stat(first.path)
+            identity = (first.path, status.st_size, status.st_mtime_ns)
+            if identity not in self._defects:
+                self._defects[identity] = defect(first.path)
+            reason = self._defects[identity]
+        except FileNotFoundError:
+            return Found(status=Status.MISSING)
+        except OSError as error:
+            return Found(status=Status.CORRUPT, path=first.path, reason=f"cannot be read: {error.strerror or error}")
+        return Found(
+            status=Status.CORRUPT if reason else Status.PRESENT,
+            path=first.path,
+            size=status.st_size,
+            reason=reason or "",
+            hides=tuple(hidden.path for hidden in listed[1:] if not _is_same_file(first.path, hidden.path)),
+        )
+
+    def _dangling(self, request: ModelRequest) -> Path | None:
+        if request.name is None or not request.folder:
+            return None
+        for root in self.folders.roots(request.folder):
+            path = root / request.name
+            if path.is_symlink() and not path.exists():
+                return path
+        return None
+
+
+def locate(request: ModelRequest, folders: ModelFolders) -> Found:
+    """Find one file without an :class:`Inventory` to share."""
+    return Inventory(folders).locate(request)
+
+
+def _spellings(name: PurePosixPath) -> Iterator[str]:
+    """The name as given, and with the suffixes that are tried for a name without one."""
+    yield str(name)
+    if not has_model_extension(name):
+        for suffix in _SUFFIXES:
+            yield f"{name}{suffix}"
+
+
+def _is_searched_below(key: str, name: PurePosixPath) -> bool:
+    """Say whether a file in any sub-folder of the key answers to *name*: embeddings, and LoRAs named without suffix."""
+    key = canonical_key(key)
+    return key == "embeddings" or (key == "loras" and not has_model_extension(name))
+
+
+def _same_tail(listed: str, name: PurePosixPath) -> bool:
+    return any(listed == spelled or listed.endswith("/" + spelled) for spelled in _spellings(name))
+
+
+def _is_same_file(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samefile(one, other)
+    except OSError:
+        return False
+
+
+def _walk(root: Path) -> Iterator[str]:
+    """List the files below *root* as ComfyUI does: links followed, ``.git`` skipped; loops end."""
+    seen: set[tuple[int, int]] = set()
+    waiting = [(str(root), "")]
+    while waiting and len(seen) < _MAX_DIRECTORIES:
+        directory, below = waiting.pop()
+        try:
+            status = os.stat(directory)
+            if (status.st_dev, status.st_ino) in seen and status.st_ino:
+                continue
+            seen.add((status.st_dev, status.st_ino))
+            with os.scandir(directory) as entries:
+                for entry in entries:
+                    name = below + entry.name
+                    if entry.is_dir():
+                        if entry.name != ".git":
+                            waiting.append((entry.path, name + "/"))
+                    elif entry.is_file():
+                        yield name
+        except OSError:
+            continue  # a folder that cannot be listed has no files for ComfyUI either
