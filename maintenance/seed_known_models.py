@@ -91,7 +91,7 @@ def merge(table: Iterable[KnownModel], declared: Iterable[Declared]) -> list[Kno
         rows[key] = evolve(row, folders=folders, seen_in=seen_in, sha256=row.sha256 or one.sha256)
     known = _digests_by_source(rows.values())
     shared = [evolve(row, sha256=row.sha256 or known.get(row.source.key)) for row in rows.values()]
-    kept = [row for row in _with_own_names(shared) if not _usurps(row, shared)]
+    kept = _with_rightful_names(shared)
     return sorted(kept, key=lambda row: (name_key(row.name), -counted[name_key(row.name), row.source.key]))
 
 
@@ -104,15 +104,15 @@ def _digests_by_source(rows: Iterable[KnownModel]) -> dict[tuple[str, ...], str]
     return {key: digests.pop() for key, digests in stated.items() if len(digests) == 1}
 
 
-def _with_own_names(rows: list[KnownModel]) -> Iterator[KnownModel]:
-    """Each row; and each file that somebody renames, also under the name that its source gives it."""
-    known = {(name_key(row.name), row.source.key) for row in rows}
+def _with_rightful_names(rows: list[KnownModel]) -> list[KnownModel]:
+    """The rows; a file that somebody renames stands under its own name as well, or only, where that says more."""
+    kept = {(name_key(row.name), row.source.key): row for row in rows if not _usurps(row, rows)}
     for row in rows:
-        yield row
         key = (name_key(row.source.name), row.source.key)
-        if row.is_renamed and key not in known and not is_generic(key[0]):
-            known.add(key)
-            yield evolve(row, name=row.source.name)
+        is_lost = (name_key(row.name), row.source.key) not in kept
+        if row.is_renamed and (is_lost or not is_generic(key[0])):
+            kept.setdefault(key, evolve(row, name=row.source.name))
+    return list(kept.values())
 
 
 def _usurps(row: KnownModel, rows: list[KnownModel]) -> bool:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from comfywatchman_core import BackendError, Candidate, Context, ModelRequest, errors, events, hookimpl
 
+from .checking import Ask
 from .choice import Tables, choose
 from .documents import parse_document
 from .files import Stamp, read_bounded, stamp_of, unreadable
@@ -54,12 +55,37 @@ class DirectIdBackend:
         """
         try:
             path = learned_path(context)
-            row = row_for(request, candidate, sha256, size, datetime.datetime.now(datetime.UTC).date())
+            row = row_for(request, candidate, sha256, size, _today())
             if path is None or row is None or self._is_packaged(row):
                 return
-            remember(path, row)
+            remember(path, row, lambda message: context.emit(events.Warned(message=message)))
         except (OSError, BackendError) as error:
             context.emit(events.Warned(message=f"the learned table was not written: {error}", label=request.label))
+
+    def known(self, arguments: Sequence[str], context: Context, ask: Ask, write: Callable[[str], None]) -> int:
+        """Carry out ``comfywatchman known …``.
+
+        :param ask: Has a request answered by the other back ends, whichever its reference belongs to.
+        :param write: Takes one line of output.
+        :returns: The exit code.
+        :raises UsageError: The words make no sense.
+        :raises BackendError: A source does not confirm, or a table cannot be read or written.
+        """
+        from .command import Desk, run  # argparse and its words: only for this command
+
+        users, broken = self._user_tables(context)
+        if broken:
+            raise broken[0]
+        paths = user_paths(context)
+        desk = Desk(
+            users=users,
+            learned=self._learned(context),
+            packaged=self.packaged(),
+            default=paths[0] if paths else own_path(context),
+            ask=ask,
+            write=write,
+        )
+        return run(arguments, desk, _today())
 
     def packaged(self) -> Table:
         """The table that ships with the package, read when it is first needed."""
@@ -102,6 +128,10 @@ class DirectIdBackend:
         if isinstance(read, BackendError):
             context.emit(events.Warned(message=f"this table of known models is not used: {read}"))
         return read
+
+
+def _today() -> datetime.date:
+    return datetime.datetime.now(datetime.UTC).date()
 
 
 def _read_table(path: Path, *, curated: bool) -> Table | BackendError:

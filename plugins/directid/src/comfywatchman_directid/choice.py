@@ -19,7 +19,8 @@ from .rows import KnownModel, folder_key, name_key, names_to_try
 from .sources import HubFile, Source, identify
 from .table import Table, is_for_folder
 
-MOST_OFFERS = 12
+MOST_OFFERS = 50
+"""Of one name. The packaged table has six at most."""
 
 
 @frozen(kw_only=True)
@@ -50,11 +51,11 @@ def choose(request: ModelRequest, tables: Tables) -> tuple[Candidate, ...] | Non
 
     :returns: ``None`` for a reference to a file that stands in no table: its own source answers for it.
     """
+    if request.reference is not None and (source := identify(request.reference)) is not None:
+        found = [one for one in _from_source(source, tables) if one.row.source.is_surely(source)]
+        return _offers(request, _best_named(_fitting(request, found)), Match.SOURCE_ID) or None
     if request.sha256 and (found := _with_digest(request, request.sha256, tables)):
         return _offers(request, found, Match.DIGEST)
-    if request.reference is not None and (source := identify(request.reference)) is not None:
-        found = _fitting(request, _from_source(source, tables))
-        return _offers(request, _best_named(found, source), Match.SOURCE_ID) or None
     if request.name is None:
         return None
     return _by_name(request, str(request.name), tables)
@@ -68,6 +69,7 @@ def _by_name(request: ModelRequest, name: str, tables: Tables) -> tuple[Candidat
     at_address = _fitting(request, _from_source(address, tables)) if address else []
     if same_name := [found for found in at_address if _has_name(found.row, name)]:
         return _offers(request, same_name, Match.SOURCE_ID)
+    at_address = [found for found in at_address if address and found.row.source.is_surely(address)]
     for table in (tables.packaged, tables.learned):
         if not (found := _named(request, name, table)):
             continue
@@ -79,7 +81,7 @@ def _by_name(request: ModelRequest, name: str, tables: Tables) -> tuple[Candidat
         note = "the workflow itself gives another address"
         return _offers(request, found, Match.FUZZY, (note,))
     if at_address:
-        return _offers(request, at_address, Match.SOURCE_ID)
+        return _offers(request, _best_named(at_address), Match.SOURCE_ID)
     return _elsewhere(request, name, tables)
 
 
@@ -121,7 +123,18 @@ def _decide(request: ModelRequest, found: Sequence[Found], notes: tuple[str, ...
                 *_offers(request, hinted, Match.FILENAME, (*notes, "the workflow's notes give this address")),
                 *_offers(request, rest, Match.FUZZY, notes),
             )
-    return _offers(request, found, Match.FILENAME, notes)
+    # A stated digest is worth more than an older place in the table: what arrives can be held to it.
+    known_first = sorted(found, key=lambda one: one.row.sha256 is None)
+    return _offers(request, known_first, Match.FILENAME, (*notes, *_doubt(found)))
+
+
+def _doubt(found: Sequence[Found]) -> tuple[str, ...]:
+    stated = {one.row.sha256 for one in found if one.row.sha256}
+    if len(stated) > 1:
+        return (f"{len(stated)} different files have this name",)
+    if len(_identities(found)) > 1:
+        return (f"{len(found)} sources have a file of this name; whether it is the same is not known",)
+    return ()
 
 
 def _offers(
@@ -160,16 +173,20 @@ def _offer(request: ModelRequest, found: Found, match: Match, notes: tuple[str, 
 def _with_digest(request: ModelRequest, sha256: str, tables: Tables) -> list[Found]:
     """Rows of the wanted bytes under any name: equal digests are the one honest kind of alias."""
     found = [Found(row, table) for table in tables.all for row in table.with_digest(sha256)]
-    name = str(request.name or "")
-    return sorted(found, key=lambda one: not _has_name(one.row, name))
+    name, address = str(request.name or ""), identify(request.url)
+
+    def strangeness(one: Found) -> tuple[bool, bool]:
+        return (address is None or not one.row.source.accepts(address), not _has_name(one.row, name))
+
+    return sorted(found, key=strangeness)
 
 
 def _from_source(source: Source, tables: Tables) -> list[Found]:
     return [Found(row, table) for table in tables.all for row in table.from_source(source)]
 
 
-def _best_named(found: Sequence[Found], source: Source) -> list[Found]:
-    """One offer for a reference: rather under the name that the source itself gives the file."""
+def _best_named(found: Sequence[Found]) -> list[Found]:
+    """One offer for an address: rather under the name that the source itself gives the file."""
     return sorted(found, key=lambda one: one.row.is_renamed)[:1]
 
 

@@ -6,7 +6,6 @@ import contextlib
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -50,6 +49,8 @@ def replace_whole(path: Path, data: bytes) -> None:
 
     :raises OSError: It could not be written; the old file is as it was.
     """
+    import tempfile  # brings shutil and random: only when something is written
+
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
     descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)

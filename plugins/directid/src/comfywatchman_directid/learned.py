@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
-import logging
 import os
 import threading
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -27,7 +27,6 @@ MOST_LEARNED = 5000
 
 FILE_NAME = "learned.json"
 
-logger = logging.getLogger(__name__)
 _turn = threading.Lock()
 
 
@@ -54,15 +53,16 @@ def row_for(
     )
 
 
-def remember(path: Path, row: KnownModel) -> bool:
+def remember(path: Path, row: KnownModel, tell: Callable[[str], None]) -> bool:
     """Add *row* to the table at *path*; a table that cannot be read is set aside, one of a newer form left alone.
 
+    :param tell: Takes a sentence about a table that was set aside.
     :returns: Whether the file was written.
     :raises BackendError: The table is not to be touched.
     :raises OSError: It cannot be written.
     """
     with _turn, locked(path):
-        rows = list(_present_rows(path))
+        rows = list(_present_rows(path, tell))
         same = [one for one in rows if _key(one) == _key(row)]
         if any(one.sha256 == row.sha256 and one.match >= row.match for one in same):
             return False
@@ -72,7 +72,7 @@ def remember(path: Path, row: KnownModel) -> bool:
         return True
 
 
-def _present_rows(path: Path) -> tuple[KnownModel, ...]:
+def _present_rows(path: Path, tell: Callable[[str], None]) -> tuple[KnownModel, ...]:
     try:
         data = read_bounded(path)
     except FileNotFoundError:
@@ -86,7 +86,7 @@ def _present_rows(path: Path) -> tuple[KnownModel, ...]:
             ) from error
         aside = path.with_name(f"{path.name}.bad")
         os.replace(path, aside)
-        logger.warning("%s; it is set aside as %s", error, aside.name)
+        tell(f"{error}; it is set aside as {aside.name}, and a new one begun")
         return ()
 
 

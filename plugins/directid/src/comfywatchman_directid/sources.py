@@ -81,8 +81,12 @@ class HubFile:
         return bool(_COMMIT.fullmatch(self.pinned))
 
     def accepts(self, other: Source) -> bool:
-        """Say whether *other* means the file that is described here, and not another state of it."""
+        """Say whether *other* may mean the file that is described here, and not another state of it."""
         return self.key == other.key and isinstance(other, HubFile) and other.pinned in (self.revision, self.commit)
+
+    def is_surely(self, other: Source) -> bool:
+        """Say whether *other* can mean no other file than this."""
+        return self.accepts(other)
 
 
 @frozen(kw_only=True)
@@ -137,6 +141,12 @@ class CivitaiFile:
             and (not self.wish or not other.wish or self.wish == other.wish)
         )
 
+    def is_surely(self, other: Source) -> bool:
+        """Say whether *other* can mean no other file than this: a version alone has several."""
+        if not self.accepts(other) or not isinstance(other, CivitaiFile):
+            return False
+        return (self.file is not None and self.file == other.file) or (bool(self.wish) and self.wish == other.wish)
+
 
 @frozen(kw_only=True)
 class WebFile:
@@ -174,6 +184,9 @@ class WebFile:
     def accepts(self, other: Source) -> bool:
         return self.key == other.key
 
+    def is_surely(self, other: Source) -> bool:
+        return self.key == other.key
+
 
 Source = HubFile | CivitaiFile | WebFile
 
@@ -208,14 +221,12 @@ def hub_file(repository: str, path: str, revision: str = "main", commit: str = "
 
 
 def _hub_reference(text: str) -> HubFile | None:
-    path, at, revision = text.rpartition("@")
-    if not at or "/" not in path:
-        path, revision = text, "main"
-    owner, _, rest = path.partition("/")
-    name, _, file = rest.partition("/")
-    if "@" in name:  # hf://OWNER/NAME@REVISION/PATH, the Hub's own spelling
-        name, _, revision = name.partition("@")
-    return hub_file(f"{owner}/{name}", file, revision or "main")
+    owner, _, rest = text.partition("/")
+    name, _, path = rest.partition("/")
+    name, at, revision = name.partition("@")  # hf://OWNER/NAME@REVISION/PATH is the Hub's own spelling
+    if not at and "@" in path:
+        path, _, revision = path.rpartition("@")
+    return hub_file(f"{owner}/{name}", path, revision or "main")
 
 
 def _address(text: str) -> Source | None:

@@ -1,0 +1,149 @@
+"""`comfywatchman known`: the words of the command, and what it prints."""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from attrs import frozen
+
+from comfywatchman_core import BackendError, errors
+
+from . import known
+from .checking import Ask, Finding, State
+from .documents import row_facts
+from .files import unreadable
+from .table import Table
+
+_NOT_FOUND, _NETWORK, _INTEGRITY = 4, 5, 7
+
+
+@frozen(kw_only=True)
+class Desk:
+    """What the command works on."""
+
+    users: tuple[Table, ...]
+    learned: Table
+    packaged: Table
+    default: Path | None
+    """The table that is changed where the user names none."""
+    ask: Ask
+    write: Callable[[str], None]
+    """Takes one line of output."""
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        raise errors.UsageError(message, hint=f"`{self.prog} --help` shows how it is used.")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's words."""
+    whole = _Parser(prog="comfywatchman known", description="Tables of known models.")
+    words = whole.add_subparsers(dest="word", required=True, metavar="add|list|remove|check", parser_class=_Parser)
+    one = words.add_parser("add", help="add a model to your own table, once its source confirms it")
+    one.add_argument("reference", help="an https address, hf:OWNER/REPO/PATH, civitai:MODEL@VERSION or an AIR")
+    one.add_argument("--folder", default="", help="ComfyUI's folder key, e.g. loras")
+    one.add_argument("--name", default="", help="what workflows call the file, where its source calls it otherwise")
+    one.add_argument("--sha256", default="", help="hold the file to this digest")
+    one = words.add_parser("list", help="show the rows of your own tables and the learned one")
+    one.add_argument("pattern", nargs="?", default="*", help="NAME or FOLDER/NAME, with * and ?")
+    one.add_argument("--all", action="store_true", help="the packaged table, too")
+    one.add_argument("--json", action="store_true")
+    one = words.add_parser("remove", help="take rows out of your own table")
+    one.add_argument("pattern", help="NAME or FOLDER/NAME, with * and ?")
+    one = words.add_parser("check", help="compare your own table with its sources")
+    one.add_argument("pattern", nargs="?", default="*")
+    one.add_argument("--write", action="store_true", help="fill in what the table does not know yet")
+    one.add_argument("--json", action="store_true")
+    for name in ("add", "remove", "check"):
+        words.choices[name].add_argument("--table", type=Path, default=None, help="this table instead of the default")
+    return whole
+
+
+def run(arguments: Sequence[str], desk: Desk, today: datetime.date) -> int:
+    """Carry out one command.
+
+    :returns: The exit code: 0, or 4 for nothing found, 5 for a source that could not be asked, 7 for a file that
+        changed at its source.
+    :raises UsageError: The words make no sense.
+    :raises BackendError: A source does not confirm, or a table cannot be read or written.
+    """
+    options = parser().parse_args(arguments)
+    if options.word == "list":
+        return _list(options, desk)
+    path = _table(options, desk)
+    try:
+        if options.word == "add":
+            row = known.add(
+                path,
+                options.reference,
+                ask=desk.ask,
+                today=today,
+                name=options.name,
+                folder=options.folder,
+                sha256=options.sha256,
+            )
+            unproven = "" if row.sha256 else "  (its source states no SHA256)"
+            desk.write(f"added {_place(row.folders, row.name)}  {row.source.reference}{unproven}  to {path}")
+            return 0
+        if options.word == "remove":
+            gone = known.remove(path, options.pattern)
+            for row in gone:
+                desk.write(f"removed {_place(row.folders, row.name)}  {row.source.reference}")
+            return 0 if gone else _NOT_FOUND
+        findings = known.check(path, ask=desk.ask, today=today, pattern=options.pattern, write=options.write)
+    except OSError as error:
+        raise unreadable(path, error) from error
+    return _report(findings, options.json, desk.write)
+
+
+def _list(options: argparse.Namespace, desk: Desk) -> int:
+    tables = (*desk.users, desk.learned, *((desk.packaged,) if options.all else ()))
+    shown = 0
+    for table in tables:
+        for row in table.rows:
+            if not known.matches(row, options.pattern):
+                continue
+            shown += 1
+            if options.json:
+                desk.write(json.dumps({"table": table.label, **row_facts(row)}))
+            else:
+                digest = f"sha256 {row.sha256[:8]}…" if row.sha256 else "no digest"
+                desk.write(f"{_place(row.folders, row.name)}  {row.source.reference}  {digest}  [{table.label}]")
+    return 0 if shown or options.pattern == "*" else _NOT_FOUND
+
+
+def _report(findings: Iterable[Finding], as_json: bool, write: Callable[[str], None]) -> int:
+    states = set()
+    for finding in findings:
+        states.add(finding.state)
+        row = finding.row
+        if as_json:
+            write(json.dumps({"state": finding.state, "message": finding.message, **row_facts(row)}))
+        else:
+            message = f"  {finding.message}" if finding.message else ""
+            write(f"{finding.state:8} {_place(row.folders, row.name)}  {row.source.reference}{message}")
+    if State.CHANGED in states:
+        return _INTEGRITY
+    if State.GONE in states:
+        return _NOT_FOUND
+    return _NETWORK if State.UNASKED in states else 0
+
+
+def _table(options: argparse.Namespace, desk: Desk) -> Path:
+    path: Path | None = options.table or desk.default
+    if path is None:
+        raise BackendError(
+            "there is no table to work on",
+            hint="Name one with --table, or in [backends.directid] tables.",
+        )
+    return path.expanduser()
+
+
+def _place(folders: Sequence[str], name: str) -> str:
+    return f"{'|'.join(folders) or '*'}/{name}"
