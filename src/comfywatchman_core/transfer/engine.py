@@ -13,9 +13,9 @@ from comfywatchman_core.disk import as_disk_error
 from comfywatchman_core.errors import BackendError, Cancelled, ErrorCode
 from comfywatchman_core.events import BytesReceived, DownloadFinished, DownloadStarted
 from comfywatchman_core.hooks import Context, hookimpl
-from comfywatchman_core.http import Exchange, Transport, TransportError
 from comfywatchman_core.models import Artifact, Candidate, Digest, Match, ModelRequest
 from comfywatchman_core.pacing import HostGates, backoff
+from comfywatchman_core.transport import Exchange, Transport, TransportError
 
 from .reservation import Reservations
 from .settings import TransferSettings
@@ -125,8 +125,6 @@ class Engine:
         return size if size is not None else candidate.size
 
     def _receive(self, exchange: Exchange, target: Path, size: int | None, context: Context) -> tuple[int, str]:
-        from comfywatchman_core.http import as_transport_error
-
         digest = hashlib.sha256()
         received = 0
         target.unlink(missing_ok=True)
@@ -135,10 +133,7 @@ class Engine:
             while True:
                 if context.cancelled():
                     raise Cancelled("stopped during a download")
-                try:
-                    chunk = exchange.response.raw.read(_CHUNK, decode_content=False)
-                except Exception as error:  # urllib3's read errors share no public base with requests'
-                    raise as_transport_error(error, exchange.url) from error
+                chunk = exchange.read(_CHUNK)
                 if not chunk:
                     return received, digest.hexdigest()
                 file.write(chunk)
