@@ -94,6 +94,13 @@ class Inventory:
             for root in [root for root in self._listings if path.is_relative_to(root)]:
                 del self._listings[root]
 
+    def files(self) -> Iterator[Path]:
+        """Every model file below every root. Walks what was not walked yet."""
+        for root in self.folders.all_roots():
+            for name in sorted(self._listing(root).names):
+                if has_model_extension(name):
+                    yield root / name
+
     def locate(self, request: ModelRequest) -> Found:
         """Find the file that *request* names.
 

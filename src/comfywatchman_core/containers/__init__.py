@@ -8,10 +8,11 @@ small reads.
 from __future__ import annotations
 
 from .carried import Carried as Carried
+from .parsing import parse_json as parse_json
 from .sniffing import read_container as read_container
+from .source import Damaged as Damaged
 from .source import Source as Source
 from .source import open_source as open_source
-from .source import source_of as source_of
 
 SUFFIXES = frozenset(
     {".json", ".png", ".webp", ".avif", ".svg", ".glb", ".exr", ".latent"}

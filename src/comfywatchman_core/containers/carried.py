@@ -6,19 +6,20 @@ from collections.abc import Iterable
 
 from attrs import frozen
 
-MAX_TEXT = 32 << 20
-"""Bytes of one text that is taken out of a container, after decompression."""
+from .source import MAX_TEXT, Damaged
+
+_NAMES = ("workflow", "prompt", "parameters")
 
 
 @frozen(kw_only=True)
 class Carried:
-    """Texts that stood in a container's metadata."""
+    """What stood in a container's metadata: texts, or objects where the container itself is JSON."""
 
     container: str
     """``json``, ``png``, ``webp``, …: what the content is, whatever the file's name says."""
-    workflow: bytes | str | None = None
+    workflow: object = None
     """The saved graph; for ``json`` the whole document."""
-    prompt: bytes | str | None = None
+    prompt: object = None
     """The graph as it was sent to the server."""
     parameters: str | None = None
     """Generation parameters in the prose of other front ends."""
@@ -28,16 +29,44 @@ class Carried:
         return self.workflow is None and self.prompt is None and self.parameters is None
 
 
-def from_pairs(container: str, pairs: Iterable[tuple[str, bytes | str]]) -> Carried:
-    """Pick the texts that matter out of named ones; the first of a name counts, and names are compared without case."""
-    found: dict[str, bytes | str] = {}
-    for name, text in pairs:
-        name = name.strip().lower()
-        if name in ("workflow", "prompt", "parameters") and text:
-            found.setdefault(name, text)
+def from_pairs(container: str, pairs: Iterable[tuple[str, object]]) -> Carried:
+    """Pick what matters out of named texts; the first of a name counts, and names are compared without case.
+
+    Nothing is read beyond the saved graph, and damage behind something that was found does not matter.
+    ``comment`` is where other savers put both graphs, as one JSON object.
+
+    :raises Damaged: The container is broken before anything was found.
+    """
+    found: dict[str, object] = {}
+    try:
+        for name, value in pairs:
+            name = name.strip().lower()
+            if name == "comment" and as_text(value).lstrip()[:1] == "{":
+                found.setdefault("workflow", value)
+            elif name in _NAMES and value:
+                found.setdefault(name, value)
+            if "workflow" in found:
+                break
+    except Damaged:
+        if not found:
+            raise
     parameters = found.get("parameters")
-    if isinstance(parameters, bytes):
-        parameters = parameters.decode("utf-8", "replace")
     return Carried(
-        container=container, workflow=found.get("workflow"), prompt=found.get("prompt"), parameters=parameters
+        container=container,
+        workflow=found.get("workflow"),
+        prompt=found.get("prompt"),
+        parameters=as_text(parameters) if parameters is not None else None,
     )
+
+
+def split_label(text: str) -> tuple[str, str]:
+    """Take ``workflow:{…}`` apart, as it stands in Exif."""
+    label, _, value = text.partition(":")
+    return label, value.rstrip("\0")
+
+
+def as_text(value: object) -> str:
+    """Decode bytes as UTF-8, whatever is in them; anything that is no text is empty."""
+    if isinstance(value, bytes):
+        return value[:MAX_TEXT].decode("utf-8", "replace")
+    return value if isinstance(value, str) else ""

@@ -6,8 +6,7 @@ import struct
 import zlib
 from collections.abc import Iterator
 
-from .carried import MAX_TEXT
-from .source import Damaged, Source
+from .source import MAX_TEXT, Damaged, Source
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
@@ -31,9 +30,7 @@ def texts(source: Source) -> Iterator[tuple[str, bytes | str]]:
         if kind == b"IEND":
             return
         if kind in (b"tEXt", b"iTXt", b"zTXt", b"comf"):
-            if length > MAX_TEXT:
-                raise Damaged(f"a text in it has {length} bytes")
-            text = _text(kind, source.exactly(offset + 8, length))
+            text = _text(kind, source.text(offset + 8, length))
             if text is not None:
                 yield text
         offset += 12 + length

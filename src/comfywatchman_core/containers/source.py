@@ -12,6 +12,10 @@ from typing import BinaryIO
 
 from comfywatchman_core.errors import WorkflowError
 
+MAX_TEXT = 24 << 20
+"""Bytes of one text that is taken out of a container, after decompression. The largest workflows, with pictures
+pasted into them, have a few million."""
+
 _BUDGET = 96 << 20
 """Bytes that may be read of one file, all pieces together."""
 _READS = 100_000
@@ -31,6 +35,11 @@ class Source:
         self._bytes = 0
         self._reads = 0
 
+    @classmethod
+    def of_bytes(cls, data: bytes) -> Source:
+        """Wrap bytes that are in memory already."""
+        return cls(io.BytesIO(data), len(data))
+
     def read(self, offset: int, length: int) -> bytes:
         """Read *length* bytes at *offset*; fewer at the end of the file.
 
@@ -45,6 +54,15 @@ class Source:
             raise Damaged("it takes too much reading to find its metadata")
         self._file.seek(offset)
         return self._file.read(length)
+
+    def text(self, offset: int, length: int) -> bytes:
+        """Read a text that the container says is *length* bytes long.
+
+        :raises Damaged: It is longer than any workflow, or the file ends before.
+        """
+        if length > MAX_TEXT:
+            raise Damaged(f"it says that a text in it has {length} bytes")
+        return self.exactly(offset, length)
 
     def exactly(self, offset: int, length: int) -> bytes:
         """Read *length* bytes at *offset*. :raises Damaged: The file ends before."""
@@ -71,8 +89,3 @@ def open_source(path: Path) -> Iterator[Source]:
         if not stat.S_ISREG(status.st_mode):
             raise WorkflowError("it is not an ordinary file")
         yield Source(file, status.st_size)
-
-
-def source_of(data: bytes) -> Source:
-    """Wrap bytes that are already in memory."""
-    return Source(io.BytesIO(data), len(data))

@@ -1,54 +1,33 @@
-"""Parse JSON as ComfyUI and its tools write it, and find the graphs in what wraps them."""
+"""Find the graphs in a JSON document: the document itself, or what servers and tools wrap around them."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
+from comfywatchman_core.containers import Damaged, parse_json
 from comfywatchman_core.errors import NoWorkflow, WorkflowError
 
 from .graph import is_graph
 from .prompts import is_prompt
 
-MAX_DOCUMENT = 32 << 20
-"""Bytes of one document. The largest workflows with pictures pasted into them have a few million."""
-_MAX_PARTS = 2_000_000
-"""Objects, lists and elements of one document, a bound on the memory that parsing it takes."""
 _MAX_WRAPPING = 5
 
 _WRAPPERS = ("workflow", "prompt", "extra_data", "extra_pnginfo", "output", "input", "workflow_api", "data")
 """Keys under which tools put a graph: bodies sent to a server, its history, files of other front ends."""
 
 
-def parse(data: bytes | str) -> Any:
-    """Parse *data*: UTF-8, also with a byte order mark, and with Python's ``NaN`` and ``Infinity``.
+def parse(text: object) -> Any:
+    """Parse *text*; what a container holds as an object already is taken as it is.
 
     :raises WorkflowError: It is no JSON, or too large to be a workflow.
     """
-    if isinstance(data, str):
-        data = data.encode("utf-8", "surrogatepass")
-    if len(data) > MAX_DOCUMENT:
-        raise WorkflowError(f"the document has {len(data)} bytes, more than a workflow may have ({MAX_DOCUMENT})")
-    if data.count(b",") + data.count(b"{") + data.count(b"[") > _MAX_PARTS:
-        raise WorkflowError(f"the document has more than {_MAX_PARTS} parts, which is no workflow")
+    if not isinstance(text, (bytes, str)):
+        return text
     try:
-        return json.loads(data)
-    except UnicodeDecodeError:
-        try:
-            return json.loads(data.decode("utf-8", "replace"))
-        except (ValueError, RecursionError) as error:
-            raise _not_json(error) from error
-    except (ValueError, RecursionError) as error:
-        raise _not_json(error) from error
-
-
-def _not_json(error: Exception) -> WorkflowError:
-    if isinstance(error, json.JSONDecodeError):
-        why = f"{error.msg} (line {error.lineno}, column {error.colno})"
-    else:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else str(error)[:200]
-    return WorkflowError(f"not JSON: {why}", hint="Export the workflow from ComfyUI again.")
+        return parse_json(text)
+    except Damaged as error:
+        raise WorkflowError(str(error), hint="Export the workflow from ComfyUI again.") from error
 
 
 def graphs(document: Any) -> list[Any]:

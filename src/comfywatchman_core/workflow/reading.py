@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from attrs import frozen
+from attrs import evolve, frozen
 
-from comfywatchman_core.containers import Carried, Source, open_source, read_container, source_of
+from comfywatchman_core.containers import Carried, Source, open_source, read_container
 from comfywatchman_core.errors import NoWorkflow, WorkflowError
 from comfywatchman_core.models import ModelRequest
+from comfywatchman_core.names import has_model_extension, same_name_key
 from comfywatchman_core.report import Problem
 
 from .documents import graphs, parse
 from .graph import is_graph, read_graph
 from .loaders import LoaderTable, packaged
+from .merging import merge_requests
+from .parameters import Named, named_models
 from .prompts import read_prompt
-from .requests import Reading, read_nodes
+from .requests import Reading, read_nodes, read_parameters
 
 
 @frozen(kw_only=True)
@@ -52,7 +56,7 @@ def read_workflow(path: Path, *, label: str = "", loaders: LoaderTable | None = 
 def read_workflow_bytes(data: bytes, *, label: str, loaders: LoaderTable | None = None) -> Workflow:
     """Read a workflow that is in memory already, standard input for one. Raises as :func:`read_workflow`."""
     try:
-        return _read(source_of(data), label, loaders)
+        return _read(Source.of_bytes(data), label, loaders)
     except WorkflowError as error:
         raise type(error)(f"{label}: {error}", hint=error.hint) from error
 
@@ -62,28 +66,32 @@ def _read(source: Source, label: str, loaders: LoaderTable | None) -> Workflow:
     carried = read_container(source)
     if carried.is_empty:
         raise NoWorkflow(f"this {carried.container.upper()} file carries no workflow")
-    reading = _read_carried(carried, label, loaders)
+    named = list(named_models(carried.parameters)) if carried.parameters is not None else []
+    if carried.workflow is None and carried.prompt is None:
+        reading = read_parameters(named, label)
+        if not reading.requests and not reading.problems:
+            raise NoWorkflow("its generation parameters name no model")
+    else:
+        reading = _with_hashes(_read_graphs(carried, label, loaders), named)
     return Workflow(name=label, requests=reading.requests, problems=reading.problems)
 
 
-def _read_carried(carried: Carried, label: str, loaders: LoaderTable) -> Reading:
+def _read_graphs(carried: Carried, label: str, loaders: LoaderTable) -> Reading:
+    """Read the saved graph; the prompt made from it where there is no other, or the other cannot be read."""
     failure: WorkflowError | None = None
-    for text in (carried.workflow, carried.prompt):
-        if text is not None:
+    for held in (carried.workflow, carried.prompt):
+        if held is not None:
             try:
-                return _read_documents(graphs(parse(text)), label, loaders)
+                return _joined([_read_document(graph, label, loaders) for graph in graphs(parse(held))])
             except WorkflowError as error:
                 failure = failure or error
-    assert failure is not None
+    assert failure is not None  # the caller saw one of the two
     raise failure
 
 
-def _read_documents(documents: list[Any], label: str, loaders: LoaderTable) -> Reading:
-    if len(documents) == 1:
-        return _read_document(documents[0], label, loaders)
-    readings = [_read_document(document, label, loaders) for document in documents]
-    from .merging import merge_requests
-
+def _joined(readings: list[Reading]) -> Reading:
+    if len(readings) == 1:
+        return readings[0]
     return Reading(
         requests=merge_requests(request for reading in readings for request in reading.requests),
         problems=tuple(dict.fromkeys(problem for reading in readings for problem in reading.problems)),
@@ -96,3 +104,22 @@ def _read_document(document: Any, label: str, loaders: LoaderTable) -> Reading:
     models = document.get("models")
     declared = [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
     return read_nodes(read_graph(document, loaders), loaders, label, declared)
+
+
+def _with_hashes(reading: Reading, named: Iterable[Named]) -> Reading:
+    """Give the requests of a graph the hashes that generation parameters beside it state for the same names."""
+    digests = {(one.folder, _stem(one.name)): one.digests for one in named if one.digests}
+    if not digests:
+        return reading
+    requests = tuple(
+        evolve(request, digests=digests.get((request.folder, _stem(str(request.name))), ()))
+        if not request.digests
+        else request
+        for request in reading.requests
+    )
+    return evolve(reading, requests=requests)
+
+
+def _stem(name: str) -> str:
+    base = same_name_key(name).rpartition("/")[2]
+    return base.rpartition(".")[0] if has_model_extension(base) else base

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePosixPath
 from typing import Any
 
-from attrs import evolve, field, frozen
+from attrs import evolve, frozen
 
 from comfywatchman_core.errors import UnsafeName
 from comfywatchman_core.folders import canonical_key
@@ -17,7 +17,8 @@ from comfywatchman_core.report import Problem
 from .loaders import LoaderTable
 from .merging import merge_requests
 from .nodes import Node, texts
-from .prose import base_name, links
+from .parameters import Named
+from .prose import links
 from .references import Kind, Reference, references
 
 _MAX_HINTS = 8
@@ -61,7 +62,7 @@ class Reading:
     """What one workflow asks for, and what has to be said about it."""
 
     requests: tuple[ModelRequest, ...] = ()
-    problems: tuple[Problem, ...] = field(default=())
+    problems: tuple[Problem, ...] = ()
 
 
 def read_nodes(
@@ -103,6 +104,20 @@ def read_nodes(
             problems.setdefault(("unsafe_name", one.reference.name), refused)
     merged = _without_unplaced_twins(_lend_addresses(merge_requests(requests), asked))
     return Reading(requests=merged, problems=tuple(problems.values()))
+
+
+def read_parameters(named: Iterable[Named], label: str) -> Reading:
+    """Make requests of what generation parameters name."""
+    requests, problems = [], []
+    for one in named:
+        where = NodeRef(workflow=label, node="", node_class="", input="parameters")
+        try:
+            requests.append(
+                ModelRequest(name=safe_name(one.name), folder=one.folder, digests=one.digests, wanted_by=(where,))
+            )
+        except UnsafeName as error:
+            problems.append(Problem(about=label, message=str(error), hint=error.hint, code="unsafe_name"))
+    return Reading(requests=merge_requests(requests), problems=tuple(problems))
 
 
 def _tell(reference: Reference, label: str) -> Problem | None:
@@ -261,6 +276,3 @@ def _without_unplaced_twins(requests: Sequence[ModelRequest]) -> tuple[ModelRequ
             continue
         kept.append(request)
     return tuple(kept)
-
-
-__all__ = ["Reading", "base_name", "read_nodes"]

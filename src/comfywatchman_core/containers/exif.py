@@ -1,0 +1,64 @@
+"""Texts in an Exif block, which is a small TIFF file: found by what they begin with, not by their tags."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+
+from .carried import split_label
+
+_ASCII = 2
+_EXIF_DIRECTORY = 0x8769
+_USER_COMMENT = 0x9286
+_SIZES = {1: 1, 2: 1, 7: 1}
+_ENTRIES = 1000
+
+
+def texts(block: bytes) -> Iterator[tuple[str, str]]:
+    """Walk the texts of an Exif block, labelled as in ``workflow:{…}``.
+
+    ComfyUI counts down from tag 0x010F for graphs and uses 0x0110 for prompts
+    (comfy_api/latest/_ui.py); other savers use others, so any tag is taken.
+    The user's comment is where A1111 keeps its parameters.
+    """
+    tiff = block[6:] if block.startswith(b"Exif\0\0") else block
+    order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
+    if order is None or len(tiff) < 8:
+        return
+    (start,) = struct.unpack(order + "I", tiff[4:8])
+    for tag, kind, value in _directory(tiff, order, start):
+        if tag == _EXIF_DIRECTORY and kind == 4:
+            for inner, _, comment in _directory(tiff, order, struct.unpack(order + "I", value[:4])[0]):
+                if inner == _USER_COMMENT:
+                    yield "parameters", _comment(comment, order)
+        elif kind in _SIZES:
+            yield split_label(value.decode("utf-8", "replace"))
+
+
+def _directory(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, int, bytes]]:
+    """Walk the entries of one directory: tag, type, and the bytes of the value."""
+    if start + 2 > len(tiff):
+        return
+    (count,) = struct.unpack(order + "H", tiff[start : start + 2])
+    for number in range(min(count, _ENTRIES)):
+        entry = tiff[start + 2 + 12 * number : start + 14 + 12 * number]
+        if len(entry) < 12:
+            return
+        tag, kind, length = struct.unpack(order + "HHI", entry[:8])
+        if kind not in _SIZES:
+            yield tag, kind, entry[8:]
+            continue
+        if length <= 4:
+            yield tag, kind, entry[8 : 8 + length]
+        else:
+            (offset,) = struct.unpack(order + "I", entry[8:])
+            yield tag, kind, tiff[offset : offset + length]
+
+
+def _comment(value: bytes, order: str) -> str:
+    code, text = value[:8], value[8:]
+    if code.startswith(b"UNICODE"):
+        # Writers disagree about the byte order; the text is mostly ASCII, so the zeros tell.
+        big = text[0::2].count(0) >= text[1::2].count(0)
+        return text.decode("utf-16-be" if big else "utf-16-le", "replace").strip("\0")
+    return text.decode("utf-8", "replace").strip("\0")
