@@ -7,11 +7,13 @@ there is touched unless nothing can load it or the user says so.
 from __future__ import annotations
 
 import os
+import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
-from attrs import Factory, define, evolve, field
+from attrs import Factory, define, evolve, field, frozen
 
 from .addresses import redact
 from .backends import failure_of
@@ -24,6 +26,7 @@ from .models import (
     Candidate,
     Check,
     Digest,
+    Match,
     ModelRequest,
     Verdict,
     VerificationReport,
@@ -31,10 +34,11 @@ from .models import (
 from .names import MODEL_EXTENSIONS, has_model_extension, safe_basename
 from .pacing import HostGates
 from .report import EXIT_CODE_OF, PRECEDENCE, Entry, Status
+from .reuse import lend, same_bytes
 from .search import Search, confirmed, error_of
 from .staging import Stage, Staging
 from .standing import Standing
-from .verify import built_in_checks
+from .verify import built_in_checks, sha256_of_file
 
 _ENDS_THE_FILE = frozenset(
     {ErrorCode.DISK_FULL, ErrorCode.READ_ONLY, ErrorCode.BUSY, ErrorCode.CONFLICT, ErrorCode.UNSAFE_NAME}
@@ -79,6 +83,15 @@ class Job:
         return self.settled(Status.FAILED, error=failure, **changes)
 
 
+@frozen(kw_only=True)
+class _Reused:
+    """Bytes of this machine in a stage."""
+
+    artifact: Artifact
+    verification: VerificationReport
+    is_same_file: bool
+
+
 @define(kw_only=True)
 class Delivery:
     """One run's means of getting files. Safe to use from several threads."""
@@ -88,14 +101,21 @@ class Delivery:
     standing: Standing
     staging: Staging = Factory(Staging)
     _starts: HostGates = field(init=False)
+    _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _locks: dict[str, threading.RLock] = field(factory=dict, init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
         self._starts = HostGates(delay=self.around.config.download.delay_between_downloads)
 
-    def job(self, entry: Entry) -> Job:
-        """Begin with one file that the inventory does not have."""
+    def job(self, entry: Entry, pinned_to: Candidate | None = None, *, only_the_same_bytes: bool = False) -> Job:
+        """Begin with one file that the inventory does not have.
+
+        :param pinned_to: The only offer that may be taken.
+        :param only_the_same_bytes: Take no offer but one whose digest is the one that the request states.
+        """
         conversation = Conversation(label=entry.request.label, around=self.around)
-        search = Search(request=entry.request, conversation=conversation, rules=self.rules)
+        rules = evolve(self.rules, min_match=Match.DIGEST) if only_the_same_bytes else self.rules
+        search = Search(request=entry.request, conversation=conversation, rules=rules, pinned_to=pinned_to)
         return Job(entry=entry, conversation=conversation, search=search)
 
     def prepare(self, name: str, prepare: Callable[..., object], requests: Sequence[ModelRequest]) -> str:
@@ -113,10 +133,11 @@ class Delivery:
         """Find out what would be downloaded, from where, with which digest; transfer nothing."""
         while (offer := job.offer or job.advance()) is not None:
             job.offer = None
+            found_by = offer.backend
             try:
                 offer = self._confirmed_for_plan(job, offer)
                 request = self._placed(job.request, offer)
-                path = self._destination(request)
+                path = self._destination(job, request)
                 standing = self._what_stands(evolve(job.entry, request=request, path=path), offer)
                 if standing is not None:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
@@ -130,12 +151,23 @@ class Delivery:
                 Status.PLANNED,
                 request=request,
                 path=path,
-                backend=offer.backend,
+                backend=found_by,
                 candidate=offer,
                 size=offer.size,
                 sha256=offer.sha256 or job.request.sha256,
             )
         return job.failed(job.search.failure)
+
+    def sourced(self, job: Job) -> Entry:
+        """Find where the bytes of a file that is there can be had again, so that a plan can pin it."""
+        while (offer := job.offer or job.advance()) is not None:
+            job.offer = None
+            try:
+                offer = self._confirmed_for_plan(job, offer)
+            except BackendError:
+                continue
+            return job.settled(job.entry.status, candidate=offer, error=job.entry.error)
+        return job.settled(job.entry.status, error=job.entry.error)
 
     def deliver(self, job: Job) -> Entry:
         """Get the file, from the next offer or the one after it, until one is verified and in its place.
@@ -162,27 +194,40 @@ class Delivery:
         if self._has_delegate(offer):
             offer = confirmed(offer, job.request, job.conversation)
         request = self._placed(job.request, offer)
-        final = self._destination(request)
+        final = self._destination(job, request)
         entry = evolve(job.entry, request=request, path=final)
-        standing = self._what_stands(entry, offer)
-        if standing is not None:
-            return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
-        self._starts.pass_through(found_by, self.around.cancelled)
+        with self._one_at_a_time(str(final)), self._one_at_a_time(offer.sha256 or request.sha256 or str(final)):
+            standing = self._what_stands(entry, offer)
+            if standing is not None:
+                return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
+            return self._staged(job, entry, offer, final, found_by)
+
+    def _staged(self, job: Job, entry: Entry, offer: Candidate, final: Path, found_by: str) -> Entry:
+        """Claim the place, bring the bytes there, and give them their name."""
+        request = entry.request
         started = time.monotonic()
         with self.staging.claim(
             final, cancelled=self.around.cancelled, on_wait=lambda reason: self._tell_waiting(job, reason)
         ) as stage:
-            if stage.waited or os.path.lexists(final):
+            if stage.waited:
                 self.standing.refresh(final)
-                standing = self._what_stands(entry, offer)
-                if standing is not None:
+                if (standing := self._what_stands(entry, offer)) is not None:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
-            artifact, verification = self._transferred(job, request, offer, stage)
-            stage.publish(replace=os.path.lexists(final))
+            reused = self._reused(job, request, offer, stage)
+            if reused is None:
+                self._starts.pass_through(found_by, self.around.cancelled)
+                artifact, verification = self._transferred(job, request, offer, stage)
+            else:
+                artifact, verification = reused.artifact, reused.verification
+            if os.path.lexists(final):
+                self.standing.refresh(final)  # another program may have put it there meanwhile
+            if os.path.lexists(final) and (standing := self._what_stands(entry, offer)) is not None:
+                return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
+            stage.publish(replace=self._replaces(job, final), keep_mode=reused is not None and reused.is_same_file)
         self.standing.refresh(final)
         self._teach(job, request, offer, artifact, verification)
         return job.settled(
-            Status.DOWNLOADED,
+            Status.DOWNLOADED if reused is None else Status.LINKED,
             request=request,
             path=final,
             backend=found_by,
@@ -192,6 +237,45 @@ class Delivery:
             verification=verification,
             seconds=time.monotonic() - started,
         )
+
+    def _replaces(self, job: Job, final: Path) -> bool:
+        """Say whether what stands at *final* may be replaced: broken, or in the way and the user said so."""
+        dangling = final.is_symlink() and not final.exists()
+        return job.entry.status is Status.CORRUPT or self.rules.force or dangling
+
+    def _reused(self, job: Job, request: ModelRequest, offer: Candidate, stage: Stage) -> _Reused | None:
+        """Take the bytes from a file of this machine, where one has them; ``None`` where a transfer is needed."""
+        how = self.around.config.download.link
+        sha256 = request.sha256 or offer.sha256
+        size = offer.size if offer.size is not None else request.size
+        if how == "never" or sha256 is None:
+            return None
+        for source in same_bytes(self.standing.files(), sha256, size, self.standing.sha256_of):
+            try:
+                is_same_file = lend(source, stage.target, how)
+            except OSError:
+                continue
+            # a copy is hashed again below: the disk is trusted no more than the network
+            known = sha256 if is_same_file else sha256_of_file(stage.target, self.around.cancelled)
+            artifact = Artifact(path=stage.target, size=stage.target.stat().st_size, digests=(Digest("sha256", known),))
+            verification = self._judged(artifact, offer, request, job.conversation)
+            if verification.verdict is not Verdict.REFUSED:
+                return _Reused(artifact=artifact, verification=verification, is_same_file=is_same_file)
+            stage.target.unlink()
+        return None
+
+    @contextmanager
+    def _one_at_a_time(self, key: str) -> Iterator[None]:
+        """Within this run: one name is written once, and the same bytes are transferred once."""
+        with self._guard:
+            lock = self._locks.setdefault(key, threading.RLock())
+        while not lock.acquire(timeout=0.2):
+            if self.around.cancelled():
+                raise Cancelled("stopped while another file of the same bytes arrived")
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _transferred(
         self, job: Job, request: ModelRequest, offer: Candidate, stage: Stage
@@ -265,14 +349,14 @@ class Delivery:
         if not self._has_delegate(offer):
             return offer
         try:
-            return evolve(confirmed(offer, job.request, job.conversation), backend=offer.backend)
+            return confirmed(offer, job.request, job.conversation)
         except BackendError as error:
             if error.code in (ErrorCode.UNAVAILABLE, ErrorCode.NETWORK):
                 return evolve(offer, notes=(*offer.notes, f"not confirmed: {error}"))
             raise
 
     def _has_delegate(self, offer: Candidate) -> bool:
-        return offer.delegate in self.around.backends.names and offer.delegate != offer.backend
+        return offer.delegate in self.around.backends.names
 
     def _placed(self, request: ModelRequest, offer: Candidate) -> ModelRequest:
         """Give the request the name and folder that only its source knew.
@@ -306,8 +390,10 @@ class Delivery:
             )
         return evolve(request, name=name, folder=self.standing.folders.canonical(folder))
 
-    def _destination(self, request: ModelRequest) -> Path:
+    def _destination(self, job: Job, request: ModelRequest) -> Path:
         assert request.name is not None
+        if job.entry.status is Status.CORRUPT and job.entry.path is not None:
+            return job.entry.path  # what nothing can load is mended where it is: ComfyUI reads that one
         try:
             return self.standing.folders.destination(request.folder, request.name)
         except UnsafeName as error:

@@ -35,6 +35,8 @@ class Search:
     request: ModelRequest
     conversation: Conversation
     rules: Rules
+    pinned_to: Candidate | None = None
+    """The one offer that may be taken, where a plan says which; nobody is asked for others."""
     reported: list[Candidate] = Factory(list)
     """Offers that are not taken unasked."""
     ambiguous: bool = False
@@ -49,6 +51,11 @@ class Search:
 
         :raises Cancelled: The caller asked to stop.
         """
+        if self.pinned_to is not None:
+            self.asked += 1
+            if self._may_be_taken(self.pinned_to):
+                yield self.pinned_to
+            return
         only = self.rules.backends or None
         for answer in self.conversation.resolve(self.request, only=only, skip=self._without_claim()):
             if answer.attempt.outcome is not Outcome.DECLINED:

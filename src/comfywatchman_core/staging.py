@@ -65,26 +65,19 @@ class Stage:
         # The note was created with 0666 and so shows what the umask leaves of it; os.umask() cannot be read safely.
         self._mode = stat.S_IMODE(status.st_mode) & 0o666
 
-    def publish(self, replace: bool = False) -> Path:
+    def publish(self, replace: bool = False, *, keep_mode: bool = False) -> Path:
         """Give the bytes their name, all at once and for good.
 
         :param replace: Take the place of a file that is there. Otherwise nothing is ever replaced: a file of
             the same bytes that appeared in the meantime is left as it is, and the new one dropped.
+        :param keep_mode: Leave the permissions as they are: the staged file is another name of one in use.
         :raises BackendError: ``conflict``: a different file appeared; ``busy``: the place was taken over;
             ``disk_full`` or ``read_only``. The bytes stay in the staging place.
         """
         self._check_owned()
         try:
-            mode = self._mode
-            if replace and (old := regular_file(self.final)):
-                mode = stat.S_IMODE(old.st_mode) & 0o777
-            descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW)
-            try:
-                if hasattr(os, "fchmod"):
-                    os.fchmod(descriptor, mode)
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            if not keep_mode:
+                self._seal(replace)
             if replace:
                 _replace(self.target, self.final)
             else:
@@ -94,6 +87,19 @@ class Stage:
             raise as_disk_error(error, self.final) from error
         empty(self._place)
         return self.final
+
+    def _seal(self, replace: bool) -> None:
+        """Give the bytes their permissions, and see to it that they outlive a loss of power."""
+        mode = self._mode
+        if replace and (old := regular_file(self.final)):
+            mode = stat.S_IMODE(old.st_mode) & 0o777
+        descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            if hasattr(os, "fchmod"):
+                os.fchmod(descriptor, mode)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _link(self) -> None:
         """Name the bytes, unless the name is taken: the file system decides that, not a look before the step."""

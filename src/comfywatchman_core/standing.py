@@ -6,15 +6,16 @@ request: an intact file with other bytes than a known digest is a conflict.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from attrs import define
 
-from .errors import ErrorCode, Failure
+from .errors import ErrorCode, Failure, UnsafeName
 from .folders import ModelFolders
 from .inventory import Found, Inventory
 from .models import ModelRequest
+from .names import has_model_extension
 from .report import Entry, Status
 from .verify import sha256_of_file
 
@@ -26,6 +27,11 @@ class Standing:
     folders: ModelFolders
     inventory: Inventory
 
+    @classmethod
+    def of(cls, folders: ModelFolders) -> Standing:
+        """Look at the disk anew."""
+        return cls(folders, Inventory(folders))
+
     def entry(self, request: ModelRequest, *, cancelled: Callable[[], bool] = lambda: False) -> Entry:
         """Say what is there for *request*. Hashes a file only where a SHA256 is known to compare with.
 
@@ -34,7 +40,8 @@ class Standing:
         if request.name is None:
             return Entry(request=request, status=Status.MISSING)
         found = self.inventory.locate(request)
-        entry = Entry(request=request, status=found.status, path=found.path, size=found.size)
+        path = found.path if found.path is not None else self._place(request)
+        entry = Entry(request=request, status=found.status, path=path, size=found.size)
         if found.status is Status.CORRUPT:
             message = f"{found.path} {found.reason}"
             hint = "`comfywatchman get` replaces it."
@@ -52,7 +59,8 @@ class Standing:
         if actual == wanted:
             return Entry(request=entry.request, status=entry.status, path=entry.path, size=entry.size, sha256=actual)
         if found.status is Status.ELSEWHERE:
-            return Entry(request=entry.request, status=Status.MISSING)  # another file that bears the same name
+            # another file that bears the same name
+            return Entry(request=entry.request, status=Status.MISSING, path=self._place(entry.request))
         told = f"its SHA256 is {actual}" if actual else f"it has {found.size} bytes"
         return Entry(
             request=entry.request,
@@ -66,6 +74,23 @@ class Standing:
                 hint="Move it aside, or run again with --force to replace it.",
             ),
         )
+
+    def _place(self, request: ModelRequest) -> Path | None:
+        """Where a missing file belongs; ``None`` while its folder or its suffix is not known."""
+        if request.name is None or not request.folder or not has_model_extension(request.name):
+            return None
+        try:
+            return self.folders.destination(request.folder, request.name)
+        except UnsafeName:
+            return None  # told when the file would be written
+
+    def files(self) -> Iterator[Path]:
+        """Every model file that is there."""
+        return self.inventory.files()
+
+    def sha256_of(self, path: Path) -> str:
+        """The SHA256 of a file. :raises OSError: It cannot be read."""
+        return sha256_of_file(path)
 
     def refresh(self, path: Path) -> None:
         """Look at *path* anew when next asked."""

@@ -23,9 +23,9 @@ from .events import Event, FileSettled, Warned
 from .folders import ModelFolders
 from .http import ApiClient, Transport
 from .intake import Intake, installed_workflows, take_in
-from .inventory import Inventory
-from .models import ModelRequest
+from .models import Candidate, Digest, ModelRequest
 from .pacing import HostGates
+from .plan import Plan
 from .report import Entry, Problem, Report, Status
 from .staging import Staging
 from .standing import Standing
@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 
 What = str | os.PathLike[str]
 
-_BELONGS_TO_NOBODY = (Status.MISSING, Status.CORRUPT)
+_IS_THERE = (Status.PRESENT, Status.ELSEWHERE)
 
 
 class Watchman:
@@ -92,14 +92,17 @@ class Watchman:
         self,
         what: What | Iterable[What] = (),
         *,
+        pin_present: bool = False,
         on_event: Callable[[Event], None] | None = None,
         cancel: Callable[[], bool] | threading.Event | None = None,
     ) -> Report:
         """As :meth:`ensure_models`, up to the point where bytes would be transferred.
 
+        :param pin_present: Also hash the files that are there, and find out where their bytes can be had again.
         :returns: ``planned`` entries carry the candidate that would be taken.
         """
-        return self._run(what, on_event, cancel, transfer=False)
+        run = _Run(self, on_event, cancel)
+        return run.carry_out(*run.look(what), transfer=False, pin_present=pin_present)
 
     def ensure_models(
         self,
@@ -114,7 +117,22 @@ class Watchman:
 
         :returns: One entry for each file; look at it, or call its ``raise_if_failed``.
         """
-        return self._run(what, on_event, cancel, transfer=self.config.download.auto_download)
+        run = _Run(self, on_event, cancel)
+        return run.carry_out(*run.look(what), transfer=self.config.download.auto_download)
+
+    def get_plan(
+        self,
+        plan: Plan,
+        *,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: Callable[[], bool] | threading.Event | None = None,
+    ) -> Report:
+        """Carry out *plan*: exactly its bytes, from exactly its sources, searched for nowhere else.
+
+        :returns: As :meth:`ensure_models`.
+        """
+        run = _Run(self, on_event, cancel)
+        return run.carry_out(*run.look_at(plan), transfer=self.config.download.auto_download)
 
     def close(self) -> None:
         """Give connections back."""
@@ -125,24 +143,6 @@ class Watchman:
 
     def __exit__(self, *_: object) -> None:
         self.close()
-
-    def _run(
-        self,
-        what: What | Iterable[What],
-        on_event: Callable[[Event], None] | None,
-        cancel: Callable[[], bool] | threading.Event | None,
-        *,
-        transfer: bool,
-    ) -> Report:
-        run = _Run(self, on_event, cancel)
-        intake, entries = run.look(what)
-        wanted = [entry for entry in entries if run.is_wanted(entry)]
-        for entry in entries:
-            if not run.is_wanted(entry):
-                run.settle(entry)
-        if wanted:
-            run.fetch(wanted, transfer=transfer)
-        return run.report(intake)
 
     def _load(self) -> Backends:
         config = self.config
@@ -194,6 +194,7 @@ class _Run:
         self._entries: dict[int, Entry] = {}
         self._place: dict[int, int] = {}
         self._problems: list[Problem] = []
+        self._offers: dict[int, Candidate | None] = {}
         self._transferred = 0
 
     @property
@@ -220,6 +221,31 @@ class _Run:
         if entry.status is Status.DOWNLOADED:
             self._transferred += entry.size or 0
 
+    def carry_out(
+        self, intake: Intake, entries: Sequence[Entry], *, transfer: bool, pin_present: bool = False
+    ) -> Report:
+        """Get, or plan, what is not there."""
+        pinned = {id(entry.request) for entry in entries if pin_present and entry.status in _IS_THERE}
+        wanted = [entry for entry in entries if self.is_wanted(entry) or id(entry.request) in pinned]
+        open_ends = {id(entry.request) for entry in wanted}
+        for entry in entries:
+            if id(entry.request) not in open_ends:
+                self.settle(entry)
+        if wanted:
+            self.fetch(wanted, transfer=transfer)
+        return self.report(intake)
+
+    def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
+        """Find out what of *plan* is there."""
+        self.standing = Standing.of(self._folders())
+        entries = []
+        for one in plan.files:
+            entry = self.standing.entry(one.request, cancelled=self.cancelled)
+            self._offers[id(entry.request)] = one.offer
+            entries.append(entry)
+        self._place = {id(entry.request): index for index, entry in enumerate(entries)}
+        return Intake(), entries
+
     def look(self, what: What | Iterable[What]) -> tuple[Intake, list[Entry]]:
         """Read what is wanted and find out what is there."""
         folders = self._folders()
@@ -227,9 +253,11 @@ class _Run:
         if not named:
             named = [self._default_workflows()]
         intake = take_in(named, folders, folder=self._rules.folder, emit=self.emit, cancelled=self.cancelled)
-        self.standing = Standing(folders, Inventory(folders))
+        self.standing = Standing.of(folders)
+        requests = intake.merged()
+        self.standing.inventory.prepare(requests)
         entries = []
-        for request in intake.merged():
+        for request in requests:
             if not request.active and not self._rules.include_inactive:
                 status: Status = Status.INACTIVE
             elif not self._is_chosen(request):
@@ -246,7 +274,7 @@ class _Run:
         """Say whether *entry* calls for a download."""
         if entry.error is not None and entry.error.code is ErrorCode.CONFLICT:
             return self._rules.force
-        return entry.status in _BELONGS_TO_NOBODY
+        return entry.status in (Status.MISSING, Status.CORRUPT)
 
     def settle(self, entry: Entry, *, place: int | None = None) -> None:
         """Enter what became of a file."""
@@ -277,7 +305,9 @@ class _Run:
         transfers: list[Future[None]] = []
         jobs = self._config.download.jobs
 
-        def search(place: int, job: Job) -> None:
+        def search(entry: Entry) -> None:
+            place = self._place[id(entry.request)]
+            job = self._job(delivery, entry)
             if not self._guarded(place, job, lambda: self._first_offer(job)):
                 return
             with lock:
@@ -289,6 +319,8 @@ class _Run:
             with lock:
                 _, place, job = heapq.heappop(found)
             step = delivery.deliver if transfer else delivery.plan
+            if job.entry.status in _IS_THERE:
+                step = delivery.sourced
             self._guarded(place, job, lambda: self.settle(step(job), place=place))
 
         try:
@@ -296,15 +328,30 @@ class _Run:
                 ThreadPoolExecutor(jobs, thread_name_prefix="transfer") as carriers,
                 ThreadPoolExecutor(jobs, thread_name_prefix="search") as seekers,
             ):
-                searches = [
-                    seekers.submit(search, self._place[id(entry.request)], delivery.job(entry)) for entry in wanted
-                ]
-                for one in searches:
+                for one in [seekers.submit(search, entry) for entry in wanted]:
                     one.result()
                 for one in tuple(transfers):
                     one.result()
         finally:
             staging.close()
+
+    def _job(self, delivery: Delivery, entry: Entry) -> Job:
+        if entry.status in _IS_THERE:
+            entry = self._hashed(entry)
+            return delivery.job(entry, only_the_same_bytes=True)
+        if id(entry.request) in self._offers:
+            return delivery.job(entry, self._offers[id(entry.request)], only_the_same_bytes=True)
+        return delivery.job(entry)
+
+    def _hashed(self, entry: Entry) -> Entry:
+        """Hold the search for a file that is there to the bytes that are there."""
+        assert entry.path is not None
+        try:
+            sha256 = entry.sha256 or self.standing.sha256_of(entry.path)
+        except OSError:
+            return entry
+        request = evolve(entry.request, digests=(Digest("sha256", sha256),))
+        return evolve(entry, request=request, sha256=sha256)
 
     def _first_offer(self, job: Job) -> None:
         job.advance()

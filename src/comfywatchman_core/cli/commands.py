@@ -7,18 +7,22 @@ import sys
 from argparse import Namespace
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
 from comfywatchman_core.config import Config, Rules
+from comfywatchman_core.errors import UsageError
 from comfywatchman_core.events import Event
 from comfywatchman_core.jsonlines import event_line, result_line
 from comfywatchman_core.models import Match
-from comfywatchman_core.report import Report
+from comfywatchman_core.plan import differences, make_plan, read_plan, write_plan
+from comfywatchman_core.report import ExitCode, Report
+from comfywatchman_core.watchman import Watchman
 
 from . import results
-from .signals import Interruption, interruptible
+from .signals import interruptible
 from .terminal import say
 
 
@@ -75,30 +79,54 @@ def settings(options: Namespace) -> Config:
 
 
 def _get(options: Namespace) -> int:
+    if options.plan is not None:
+        return _get_plan(options)
+    method = "plan" if options.dry_run else "ensure_models"
+    return _told(options, lambda watchman, how: getattr(watchman, method)(options.what, **how))
+
+
+def _get_plan(options: Namespace) -> int:
+    if options.what:
+        raise UsageError("--plan says what is wanted", hint="Leave out the workflows, or leave out --plan.")
+    config = settings(options)
     if options.dry_run:
-        return _plan(options)
-    return _with_report(options, "ensure_models")
+        config = evolve(config, download=evolve(config.download, auto_download=False))
+    plan = read_plan(Path(options.plan))
+    return _told(options, lambda watchman, how: watchman.get_plan(plan, **how), config)
 
 
 def _plan(options: Namespace) -> int:
-    return _with_report(options, "plan")
+    if options.check is not None:
+        return _check_plan(options)
+    pin_present = options.output is not None
+    return _told(options, lambda watchman, how: watchman.plan(options.what, pin_present=pin_present, **how))
+
+
+def _check_plan(options: Namespace) -> int:
+    plan = read_plan(Path(options.check))
+    with interruptible() as interruption, Watchman(settings(options)) as watchman:
+        report = watchman.scan(options.what, cancel=interruption.event)
+    changes = differences(plan, report.entries)
+    for change in changes:
+        results.write_line(change)
+    if not changes:
+        say("the workflows need just what the plan holds")
+    return int(ExitCode.CONFLICT if changes else ExitCode.OK)
 
 
 def _scan(options: Namespace) -> int:
-    return _with_report(options, "scan")
+    return _told(options, lambda watchman, how: watchman.scan(options.what, **how))
 
 
-def _with_report(options: Namespace, method: str) -> int:
-    from comfywatchman_core.watchman import Watchman
-
-    with interruptible() as interruption, Watchman(settings(options)) as watchman:
+def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report], config: Config | None = None) -> int:
+    """Run *step* with a listener and a way to stop it, and print what it came to."""
+    with interruptible() as interruption, Watchman(config or settings(options)) as watchman:
         with _listener(options) as listen:
-            report: Report = getattr(watchman, method)(options.what, on_event=listen, cancel=interruption.event)
-        return _tell(options, _marked(report, interruption))
-
-
-def _marked(report: Report, interruption: Interruption) -> Report:
-    return evolve(report, interrupted=interruption.code)
+            report = step(watchman, {"on_event": listen, "cancel": interruption.event})
+        report = evolve(report, interrupted=interruption.code)
+        if getattr(options, "output", None) is not None and interruption.code is None:
+            write_plan(make_plan(report.entries), Path(options.output))
+        return _tell(options, report)
 
 
 def _tell(options: Namespace, report: Report) -> int:
@@ -133,8 +161,6 @@ def _write_line(line: dict[str, Any]) -> None:
 
 
 def _backends(options: Namespace) -> int:
-    from comfywatchman_core.watchman import Watchman
-
     with Watchman(settings(options)) as watchman:
         listings = watchman.backends.listings
     if options.json:

@@ -24,7 +24,7 @@ from comfywatchman_core.events import (
 )
 from comfywatchman_core.report import Status
 
-from .terminal import size_text, time_text
+from .terminal import about, size_text, time_text
 
 
 class _Amount(ProgressColumn):
@@ -98,7 +98,7 @@ class _Block:
             size = f"  {size_text(entry.size)}" if entry.size else ""
             self._progress.console.print(Text(f"✓ {printable(event.label)}{size}{taken}", style="green"))
         elif entry.error is not None:
-            told = f"✗ {printable(event.label)}: {printable(entry.error.message)}"
+            told = f"✗ {printable(about(event.label, entry.error.message))}"
             self._progress.console.print(Text(told, style="red"))
 
 

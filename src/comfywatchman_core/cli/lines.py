@@ -14,7 +14,7 @@ from comfywatchman_core.events import (
 from comfywatchman_core.models import Outcome
 from comfywatchman_core.report import Status
 
-from .terminal import say, size_text, time_text
+from .terminal import about, say, size_text, time_text
 
 
 class Lines:
@@ -41,7 +41,7 @@ class Lines:
                 verdict = f", {event.entry.verification.verdict.value}" if event.entry.verification else ""
                 say(f"done {event.label}{taken}{verdict}")
             case FileSettled() if event.entry.error is not None:
-                say(f"{event.entry.status.value} {event.label}: {event.entry.error.message}")
+                say(f"{event.entry.status.value}: {about(event.label, event.entry.error.message)}")
             case Warned():
                 say(f"warning: {event.message}")
             case BackendAsked() if self._verbose and event.attempt.outcome is not Outcome.DECLINED:

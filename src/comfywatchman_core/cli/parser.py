@@ -32,6 +32,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_places(get)
     _add_resolving(get)
     _add_downloading(get)
+    get.add_argument("--plan", metavar="FILE", help="carry out a plan file; nothing is searched for")
     get.add_argument("--dry-run", action="store_true", help="show what would be downloaded, and download nothing")
 
     scan = _command(commands, "scan", "what is needed, and whether it is there; no network")
@@ -41,6 +42,8 @@ def make_parser() -> argparse.ArgumentParser:
     _add_places(plan)
     _add_resolving(plan)
     _add_downloading(plan)
+    plan.add_argument("-o", "--output", metavar="FILE", help="write a plan file that `get --plan FILE` carries out")
+    plan.add_argument("--check", metavar="FILE", help="say whether the workflows still need just what this plan holds")
 
     backends = _command(commands, "backends", "the sources in use, their order, and why others are not")
     _add_output(backends)

@@ -40,13 +40,13 @@ def write(report: Report, *, quiet: bool, verbose: bool, color: str) -> None:
     for entry in report.entries:
         if not quiet or entry.error is not None:
             for line in _entry_lines(entry, verbose=verbose, colored=colored):
-                _print(line)
+                write_line(line)
     for problem in report.problems:
         if not quiet or problem.code in ("unreadable", "unsafe_name", "usage"):
             for line in _problem_lines(problem):
-                _print(line)
+                write_line(line)
     if not quiet:
-        _print(summary_line(report))
+        write_line(summary_line(report))
 
 
 def summary_line(report: Report) -> str:
@@ -140,12 +140,13 @@ def write_backends(listings: Sequence[Listing]) -> None:
         rows.append((one.name, "" if one.priority is None else str(one.priority), one.state, version, hooks))
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     for index, row in enumerate(rows):
-        _print(printable("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
+        write_line(printable("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip()))
         if index and listings[index - 1].state != State.READY:
-            _print(printable(f"    {listings[index - 1].reason}"))
+            write_line(printable(f"    {listings[index - 1].reason}"))
 
 
-def _print(line: str) -> None:
+def write_line(line: str) -> None:
+    """Print one line to stdout, in whatever characters the terminal has."""
     try:
         print(line)
     except UnicodeEncodeError:  # a terminal of another encoding shows what it can

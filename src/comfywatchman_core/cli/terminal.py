@@ -23,6 +23,11 @@ def say(text: str) -> None:
         return
 
 
+def about(label: str, message: str) -> str:
+    """Put what a message is about before it, unless it says so itself."""
+    return message if label in message else f"{label}: {message}"
+
+
 def size_text(size: int | float) -> str:
     """Spell a number of bytes: ``4.2 GB``, in powers of a thousand as file managers do."""
     for unit in ("B", "kB", "MB", "GB"):
