@@ -1,0 +1,90 @@
+"""The back end's hooks: which way to look, and in which order."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from comfywatchman_core import API_VERSION, Artifact, Candidate, ModelRequest, hookimpl
+
+from .credentials import key_of
+from .references import HOSTS, is_catalogue_link, read_reference
+from .run import Runs
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from comfywatchman_core import Context
+
+    from .service import Service
+
+
+class CivitaiBackend:
+    """Finds and downloads models of Civitai."""
+
+    api_version = API_VERSION
+    priority = 50
+    hosts = HOSTS
+    """Links on these hosts mean the configured service."""
+
+    def __init__(self) -> None:
+        self._runs = Runs()
+
+    @hookimpl
+    def resolve_model(self, request: ModelRequest, context: Context) -> Sequence[Candidate] | None:
+        """Look by reference, checksum, link, note and name, until one of them leads to a file."""
+        from .offers import Offers
+        from .resolving import Resolving
+
+        settings = Settings.of(context.settings)
+        if request.reference is not None:
+            reference = read_reference(request.reference, settings.base_url)
+            if reference is None and request.name is None:
+                return None
+        else:
+            reference = None
+        if reference is None and request.name is None and not request.digests and not request.url:
+            return None
+        offers = Offers(
+            base_url=settings.base_url,
+            request=request,
+            has_key=key_of(context.settings) is not None,
+            now=datetime.now(UTC),
+        )
+        resolving = Resolving(
+            request=request, service=self._service(settings, context), offers=offers, settings=settings
+        )
+        if reference is not None:
+            return resolving.by_reference(reference)
+        if found := resolving.by_digest():
+            return found
+        if request.url and is_catalogue_link(request.url, settings.base_url):
+            linked = read_reference(request.url, settings.base_url)
+            if linked is not None and (found := resolving.by_reference(linked)):
+                return found
+        if request.name is None:
+            return ()
+        return resolving.by_hint(request.hints) or resolving.by_name()
+
+    @hookimpl
+    def download_artifact(
+        self, candidate: Candidate, target: Path, headers: Mapping[str, str], context: Context
+    ) -> Artifact | None:
+        """Download with the user's key, which goes to the service and not to its storage."""
+        if candidate.backend != context.name:
+            return None
+        from .transfer import Transfer
+
+        settings = Settings.of(context.settings)
+        return Transfer(
+            service=self._service(settings, context),
+            context=context,
+            key=key_of(context.settings),
+            candidate=candidate,
+        ).bring(target)
+
+    def _service(self, settings: Settings, context: Context) -> Service:
+        from .service import Service
+
+        return Service(settings.base_url, context, self._runs.of(context))

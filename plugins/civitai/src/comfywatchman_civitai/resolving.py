@@ -1,0 +1,164 @@
+"""From a request to offers: by what the user typed, by checksum, by the workflow's own links, by name."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from attrs import define
+
+from comfywatchman_core import Candidate, Digest, Match, ModelRequest, events
+
+from .choosing import agrees, choose
+from .hunt import Hunt
+from .naming import REDUCED, Wanted, evidence, names_of
+from .offers import Offers
+from .records import Listed, ModelRecord, VersionRecord, listed
+from .references import Reference, read_reference
+from .service import Service
+from .settings import Settings
+
+_KINDS = ("sha256", "blake3", "autov3", "autov2", "autov1", "crc32")
+"""Checksums that the service looks up, the surest first."""
+
+
+@define(kw_only=True)
+class Resolving:
+    """One question of the core."""
+
+    request: ModelRequest
+    service: Service
+    offers: Offers
+    settings: Settings
+
+    def by_reference(self, reference: Reference) -> tuple[Candidate, ...]:
+        """Offer exactly the file that *reference* names; empty where the service does not have it."""
+        if reference.version is not None:
+            model = self.service.version(reference.version) or self._unrated(reference)
+        else:
+            model = self.service.model(reference.model or 0)
+        if model is None or (not model.versions and model.mode != "Archived"):
+            self._tell(f"Civitai has no {reference}; it was deleted or unpublished, or never was")
+            return ()
+        if reference.model is not None and model.id is not None and model.id != reference.model:
+            self._tell(
+                f"{reference} does not exist: version {reference.version} belongs to civitai:{model.id}"
+                f"@{reference.version}"
+            )
+            return ()
+        version = model.versions[0] if model.versions else None
+        if version is None or not version.files:
+            return (self.offers.of_nothing(model, version, Match.SOURCE_ID),)
+        files = [Listed(model, version, file) for file in version.files]
+        chosen = choose(files, reference, self.request)
+        if chosen is None and reference.file is not None:
+            chosen = self._by_file_id(version, reference.file)
+        if chosen is None:
+            self._tell(f"{reference} has no such file")
+            return ()
+        return self._chosen(chosen, files, self._remarks(reference, model, version, files, chosen))
+
+    def by_digest(self) -> tuple[Candidate, ...]:
+        """Offer the file that has a checksum of the request; empty where the service knows none of them."""
+        for digest in sorted(self.request.digests, key=lambda one: _order(one.algorithm)):
+            if digest.algorithm not in _KINDS:
+                continue
+            model = self._owner(digest)
+            if model is None:
+                continue
+            for found in listed([model]):
+                if agrees(found.file.digests, digest) and not self._contradicts(found):
+                    return (self.offers.of(found, Match.DIGEST, notes=_remark_on(digest)),)
+            if model.versions and not model.versions[0].files:
+                return (self.offers.of_nothing(model, model.versions[0], Match.DIGEST),)
+        return ()
+
+    def by_hint(self, links: Sequence[str]) -> tuple[Candidate, ...]:
+        """Offer the file that a link in the workflow's notes leads to, where it bears the wanted name."""
+        wanted = Wanted.of(str(self.request.name))
+        for link in links:
+            reference = read_reference(link, self.settings.base_url) if link.startswith("http") else None
+            if reference is None:
+                continue
+            model = (
+                self.service.version(reference.version)
+                if reference.version is not None
+                else self.service.model(reference.model or 0)
+            )
+            named = [one for one in listed([model] if model else []) if evidence(wanted, names_of(one)) >= REDUCED]
+            if len({one.file.sha256 or one.file.id for one in named}) == 1:
+                return (self.offers.of(named[0], Match.SOURCE_ID),)
+        return ()
+
+    def by_name(self) -> tuple[Candidate, ...]:
+        """Search for the file name."""
+        budget = 2 if self.request.sha256 is not None else self.settings.budget
+        hunt = Hunt(service=self.service, offers=self.offers, wanted=Wanted.of(str(self.request.name)), budget=budget)
+        return hunt.candidates()
+
+    def _unrated(self, reference: Reference) -> ModelRecord | None:
+        """A version that nobody rated yet is absent from its own endpoint; ``mini`` tells of it."""
+        mini = self.service.mini(reference.version or 0, reference.file)
+        return mini.listed.model if mini else None
+
+    def _by_file_id(self, version: VersionRecord, file: int) -> Listed | None:
+        mini = self.service.mini(version.id, file)
+        return mini.listed if mini else None
+
+    def _owner(self, digest: Digest) -> ModelRecord | None:
+        known = self.service.run.by_sha256
+        if digest.algorithm == "sha256" and digest.value in known:
+            return known[digest.value]
+        value = digest.value[:12] if digest.algorithm == "autov3" else digest.value
+        return self.service.by_hash(value)
+
+    def _contradicts(self, found: Listed) -> bool:
+        sha256 = self.request.sha256
+        return sha256 is not None and found.file.sha256 not in (None, sha256)
+
+    def _chosen(self, chosen: Listed, files: Sequence[Listed], notes: Sequence[str]) -> tuple[Candidate, ...]:
+        return (self.offers.of(self._with_hashes(chosen), Match.SOURCE_ID, notes=notes),)
+
+    def _with_hashes(self, found: Listed) -> Listed:
+        """Checksums may be missing while a scan is pending; ``mini`` may have them."""
+        if found.file.sha256 is not None or found.file.id is None:
+            return found
+        mini = self.service.mini(found.version.id, found.file.id)
+        if mini is None or not mini.listed.file.digests:
+            return found
+        from attrs import evolve
+
+        return Listed(found.model, found.version, evolve(found.file, digests=mini.listed.file.digests))
+
+    def _remarks(
+        self,
+        reference: Reference,
+        model: ModelRecord,
+        version: VersionRecord,
+        files: Sequence[Listed],
+        chosen: Listed,
+    ) -> list[str]:
+        remarks = []
+        if reference.version is None:
+            remarks.append(
+                f"The reference names no version: {version.name or version.id}, which the model's page shows first, "
+                f"is taken of {len(model.versions)}."
+            )
+        if reference.file is None and len(files) > 1:
+            others = ", ".join(
+                f"civitai:{model.id}@{version.id}+{one.file.id} ({one.file.name})" for one in files if one is not chosen
+            )
+            remarks.append(f"The version has other files as well: {others[:500]}.")
+        return remarks
+
+    def _tell(self, message: str) -> None:
+        self.service.context.emit(events.Warned(message=message))
+
+
+def _order(algorithm: str) -> int:
+    return _KINDS.index(algorithm) if algorithm in _KINDS else len(_KINDS)
+
+
+def _remark_on(digest: Digest) -> tuple[str, ...]:
+    if digest.algorithm == "autov1":
+        return ("An AutoV1 checksum covers 64 KiB of a file only; relatives of a model may share it.",)
+    return ()

@@ -1,0 +1,117 @@
+"""What the back end remembers while one run lasts: answers, pace, and whether the service wants to be left alone."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from attrs import Factory, define, field
+
+from comfywatchman_core import BackendError, errors
+
+from .cache import Cache, Kept
+from .pace import Pace
+from .settings import Settings
+
+if TYPE_CHECKING:
+    from comfywatchman_core import Context
+
+    from .records import ModelRecord
+
+STRIKES = 2
+"""Questions in a row that got no answer, each after its own retries, before the service counts as out of reach."""
+
+_MOST_REMEMBERED = 512
+
+
+@define(eq=False)
+class Run:
+    """One run of the program, shared by its workers."""
+
+    pace: Pace
+    cache: Cache
+    by_sha256: dict[str, ModelRecord | None] = Factory(dict)
+    """What the batch lookup told; ``None``: the service does not know those bytes."""
+    requests: int = 0
+    """Asked so far, answers from the cache not counted."""
+    key_is_known: bool | None = None
+    """Whether the service knows the user's key, once that was asked."""
+    _answers: dict[str, Kept] = Factory(dict)
+    _closed: errors.Failure | None = None
+    _strikes: int = 0
+    _lock: threading.Lock = field(factory=threading.Lock, repr=False)
+
+    def remembered(self, question: str, seconds: float, absent: float) -> Kept | None:
+        """An answer of this run, or a fresh one of an earlier run; see :meth:`Cache.get`."""
+        kept = self._answers.get(question) or self.cache.get(question, seconds, absent)
+        if kept is not None:
+            self.remember(question, kept, lasting=False)
+        return kept
+
+    def remember(self, question: str, kept: Kept, *, lasting: bool) -> None:
+        """:param lasting: Keep it for later runs as well."""
+        with self._lock:
+            while len(self._answers) >= _MOST_REMEMBERED:
+                del self._answers[next(iter(self._answers))]
+            self._answers[question] = kept
+        if lasting:
+            self.cache.put(question, kept)
+
+    def check_open(self) -> None:
+        """:raises BackendError: The service is not asked any more in this run."""
+        closed = self._closed
+        if closed is not None:
+            raise BackendError(
+                closed.message,
+                hint=closed.hint,
+                code=closed.code,
+                http_status=closed.http_status,
+                retry_after=closed.retry_after,
+            )
+
+    def close(self, why: errors.Failure) -> None:
+        """Ask the service nothing more in this run; the other sources go on."""
+        with self._lock:
+            self._closed = self._closed or why
+
+    def answered(self) -> None:
+        """The service answered: what went before was a passing fault."""
+        with self._lock:
+            self._strikes = 0
+
+    def struck(self, error: BackendError) -> None:
+        """The service gave no answer; after :data:`STRIKES` in a row it is left alone."""
+        with self._lock:
+            self._strikes += 1
+            out = self._strikes >= STRIKES
+        if out:
+            failure = error.failure
+            self.close(
+                errors.Failure(
+                    code=failure.code,
+                    message=f"{failure.message}; it is not asked again in this run",
+                    hint=failure.hint,
+                    http_status=failure.http_status,
+                    retry_after=failure.retry_after,
+                )
+            )
+
+
+class Runs:
+    """The runs that are going on, told apart by the HTTP client that the core lends them."""
+
+    def __init__(self) -> None:
+        self._runs: weakref.WeakKeyDictionary[object, Run] = weakref.WeakKeyDictionary()
+        self._lock = threading.Lock()
+
+    def of(self, context: Context, *, make_pace: Callable[[float], Pace] = Pace) -> Run:
+        """The run that *context* belongs to. :raises BackendError: The settings make no sense."""
+        with self._lock:
+            run = self._runs.get(context.http)
+            if run is None:
+                settings = Settings.of(context.settings)
+                directory = context.cache_dir if settings.keep_answers else None
+                run = self._runs[context.http] = Run(make_pace(settings.rate), Cache(directory))
+            return run
