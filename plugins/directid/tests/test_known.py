@@ -163,6 +163,11 @@ class TestCheck:
             (ONE, stated(match=Match.FUZZY), State.GONE),
             (
                 ONE,
+                stated(sha256="", obstacle=errors.Failure(code=errors.ErrorCode.NOT_FOUND, message="no such file")),
+                State.GONE,
+            ),
+            (
+                ONE,
                 stated(sha256="", obstacle=errors.Failure(code=errors.ErrorCode.GATED, message="licence")),
                 State.UNASKED,
             ),

@@ -62,6 +62,11 @@ def test_a_revision_is_part_of_what_is_meant(text: str, revision: str) -> None:
         "https://civitai.com/models/4384",
         "https://civitai.com/models/4384/a-slug?modelVersionId=abc",
         "https://civitai.com/user/somebody",
+        # signed links of the storage behind a source: dead within a day
+        "https://cdn-lfs-us-1.hf.co/repos/ab/cd/0123?X-Amz-Signature=x",
+        "https://cas-bridge.xethub.hf.co/xet-bridge-us/0123/4567?X-Amz-Expires=3600",
+        "https://b2.civitai.com/file/civitai-modelfiles/model/1/a.safetensors?Authorization=3_x",
+        "https://civitai-delivery.0123.r2.cloudflarestorage.com/model/1/a.safetensors",
         "https://[huggingface.co/a/b/resolve/main/x",
         "https://",
         "ftp://huggingface.co/a/b/resolve/main/x.safetensors",

@@ -45,6 +45,11 @@ class Finding:
     fresh: KnownModel | None = None
     """As the source has it; ``None`` where there is nothing to write."""
 
+    def for_row(self, row: KnownModel) -> Finding:
+        """The same finding about the same file under another name."""
+        fresh = self.fresh and evolve(self.fresh, name=row.name, folders=row.folders, seen_in=row.seen_in)
+        return evolve(self, row=row, fresh=fresh)
+
 
 def compare(row: KnownModel, ask: Ask, today: datetime.date) -> Finding:
     """Ask the source of *row* about the file, and say what is different."""
@@ -66,6 +71,8 @@ def compare(row: KnownModel, ask: Ask, today: datetime.date) -> Finding:
 
 def _judged(row: KnownModel, offer: Candidate, today: datetime.date) -> Finding:
     source = merged(row.source, identify(offer.reference))
+    if offer.obstacle is not None and offer.obstacle.code is errors.ErrorCode.NOT_FOUND:
+        return Finding(row=row, state=State.GONE, message=offer.obstacle.message)
     if offer.sha256 is None:
         why = offer.obstacle.message if offer.obstacle else "its source states no SHA256"
         return Finding(row=row, state=State.UNASKED if offer.obstacle else State.UNKNOWN, message=why)

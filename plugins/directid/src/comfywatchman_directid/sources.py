@@ -19,6 +19,10 @@ CIVITAI_HOSTS = frozenset(
 )
 """Hosts of one catalogue with one set of ids (2026-04: split by audience, not by data)."""
 
+_STORAGE = (".hf.co", ".huggingface.co", "b2.civitai.com", ".backblazeb2.com", ".r2.cloudflarestorage.com")
+"""Ends of the hosts that both sources redirect to. Links there are signed for a day at most: one that was pasted
+somewhere is dead, and says nothing of where the file is."""
+
 _LONGEST = 2048
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -242,6 +246,8 @@ def _address(text: str) -> Source | None:
             return _hub_address(parts.path)
         if host in CIVITAI_HOSTS:
             return _civitai_address(parts.path, parts.query)
+    if host.endswith(_STORAGE):
+        return None
     shown = f"[{host}]" if ":" in host else host
     netloc = shown if port in (None, 443) else f"{shown}:{port}"
     return WebFile(address=f"https://{netloc}{parts.path}" + (f"?{parts.query}" if parts.query else ""))
