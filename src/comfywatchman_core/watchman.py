@@ -16,7 +16,7 @@ from attrs import evolve
 
 from .backends import CORE, Backends, load
 from .config import Config, Rules
-from .conversation import Surroundings
+from .conversation import Conversation, Surroundings
 from .delivery import Delivery, Job
 from .errors import Cancelled, ErrorCode, Failure, UsageError
 from .events import Event, FileSettled, Warned
@@ -134,6 +134,17 @@ class Watchman:
         run = _Run(self, on_event, cancel)
         return run.carry_out(*run.look_at(plan), transfer=self.config.download.auto_download)
 
+    def conversation(self, label: str) -> Conversation:
+        """What lends the back ends a context outside of a run, for commands that ask them something else."""
+        around = Surroundings(
+            backends=self.backends,
+            config=self.config,
+            http=self._client(lambda: False),
+            emit=lambda event: None,
+            cancelled=lambda: False,
+        )
+        return Conversation(label=label, around=around)
+
     def close(self) -> None:
         """Give connections back."""
         self._transport.close()
@@ -237,7 +248,7 @@ class _Run:
 
     def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
         """Find out what of *plan* is there."""
-        self.standing = Standing.of(self._folders())
+        self.standing = Standing.of(model_folders(self._config))
         entries = []
         for one in plan.files:
             entry = self.standing.entry(one.request, cancelled=self.cancelled)
@@ -248,7 +259,7 @@ class _Run:
 
     def look(self, what: What | Iterable[What]) -> tuple[Intake, list[Entry]]:
         """Read what is wanted and find out what is there."""
-        folders = self._folders()
+        folders = model_folders(self._config)
         named = [what] if isinstance(what, (str, os.PathLike)) else list(what)
         if not named:
             named = [self._default_workflows()]
@@ -412,23 +423,6 @@ class _Run:
             return False
         return not self._rules.only or any(fnmatch.fnmatchcase(label, glob) for glob in self._rules.only)
 
-    def _folders(self) -> ModelFolders:
-        config = self._config
-        if config.models_dir is not None:
-            if config.models_dir.exists() and not config.models_dir.is_dir():
-                raise UsageError(f"{config.models_dir} is not a directory", hint="Pass a directory as --models-dir.")
-            return ModelFolders.for_models_dir(config.models_dir, extra=config.extra_model_paths)
-        if config.comfyui is not None:
-            if not config.comfyui.is_dir():
-                raise UsageError(
-                    f"there is no ComfyUI at {config.comfyui}", hint="Pass its base directory as --comfyui."
-                )
-            return ModelFolders.for_comfyui(config.comfyui, extra=config.extra_model_paths)
-        raise UsageError(
-            "nothing says where models are",
-            hint="Pass --comfyui DIR or --models-dir DIR, or set COMFYWATCHMAN_COMFYUI.",
-        )
-
     def _default_workflows(self) -> Path:
         if self._config.comfyui is None:
             raise UsageError("nothing to look at", hint="Name a workflow, or pass --comfyui to take that one's own.")
@@ -436,6 +430,22 @@ class _Run:
         if not place.is_dir():
             raise UsageError(f"there are no workflows in {place}", hint="Name a workflow.")
         return place
+
+
+def model_folders(config: Config) -> ModelFolders:
+    """Which directories ComfyUI looks in, as *config* says. :raises UsageError: Nothing says where models are."""
+    if config.models_dir is not None:
+        if config.models_dir.exists() and not config.models_dir.is_dir():
+            raise UsageError(f"{config.models_dir} is not a directory", hint="Pass a directory as --models-dir.")
+        return ModelFolders.for_models_dir(config.models_dir, extra=config.extra_model_paths)
+    if config.comfyui is not None:
+        if not config.comfyui.is_dir():
+            raise UsageError(f"there is no ComfyUI at {config.comfyui}", hint="Pass its base directory as --comfyui.")
+        return ModelFolders.for_comfyui(config.comfyui, extra=config.extra_model_paths)
+    raise UsageError(
+        "nothing says where models are",
+        hint="Pass --comfyui DIR or --models-dir DIR, or set COMFYWATCHMAN_COMFYUI.",
+    )
 
 
 def _by_name(backends: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -13,17 +13,23 @@ from typing import Any
 from attrs import evolve
 
 from comfywatchman_core.config import Config, Rules
+from comfywatchman_core.conversation import Conversation
+from comfywatchman_core.doctor import Finding, examine
 from comfywatchman_core.errors import UsageError
 from comfywatchman_core.events import Event
-from comfywatchman_core.jsonlines import event_line, result_line
-from comfywatchman_core.models import Match
+from comfywatchman_core.jsonlines import SCHEMA, event_line, result_line
+from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
 from comfywatchman_core.plan import differences, make_plan, read_plan, write_plan
 from comfywatchman_core.report import ExitCode, Report
-from comfywatchman_core.watchman import Watchman
+from comfywatchman_core.search import error_of
+from comfywatchman_core.watchman import Watchman, model_folders
 
 from . import results
+from .clean import clean, found_below
+from .configuration import show
+from .export import script
 from .signals import interruptible
-from .terminal import say
+from .terminal import about, complain, say, size_text
 
 
 def run(options: Namespace) -> int:
@@ -33,6 +39,11 @@ def run(options: Namespace) -> int:
         "scan": _scan,
         "plan": _plan,
         "backends": _backends,
+        "config": lambda options: show(settings(options), options),
+        "doctor": _doctor,
+        "clean": _clean,
+        "export": _export,
+        "known": _known,
     }
     return commands[options.command](options)
 
@@ -131,7 +142,7 @@ def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report]
 
 def _tell(options: Namespace, report: Report) -> int:
     if options.json:
-        _write_line(result_line(report))
+        write_json(result_line(report))
     else:
         results.write(report, quiet=options.quiet, verbose=options.verbose, color=options.color)
     return int(report.exit_code)
@@ -141,7 +152,7 @@ def _tell(options: Namespace, report: Report) -> int:
 def _listener(options: Namespace) -> Iterator[Callable[[Event], None] | None]:
     """The listener that suits the arguments and the place that output goes to."""
     if options.json:
-        yield lambda event: _write_line(event_line(event))
+        yield lambda event: write_json(event_line(event))
     elif options.quiet:
         yield None
     elif options.no_progress or not sys.stderr.isatty():
@@ -155,7 +166,8 @@ def _listener(options: Namespace) -> Iterator[Callable[[Event], None] | None]:
             yield listen
 
 
-def _write_line(line: dict[str, Any]) -> None:
+def write_json(line: dict[str, Any]) -> None:
+    """Print one line of ``--json``, at once."""
     sys.stdout.write(json.dumps(line) + "\n")
     sys.stdout.flush()
 
@@ -165,9 +177,9 @@ def _backends(options: Namespace) -> int:
         listings = watchman.backends.listings
     if options.json:
         for listing in listings:
-            _write_line(
+            write_json(
                 {
-                    "schema": "comfywatchman/1",
+                    "schema": SCHEMA,
                     "event": "backend",
                     "name": listing.name,
                     "state": listing.state,
@@ -178,7 +190,77 @@ def _backends(options: Namespace) -> int:
                     "hooks": list(listing.hooks),
                 }
             )
-        _write_line(result_line(Report(entries=())))
+        write_json(result_line(Report(entries=())))
     else:
         results.write_backends(listings)
     return 0
+
+
+def _clean(options: Namespace) -> int:
+    return clean(model_folders(settings(options)), options)
+
+
+def _export(options: Namespace) -> int:
+    say("warning: export is deprecated and for debugging only; `get` does all this and more")
+    with interruptible() as interruption, Watchman(settings(options)) as watchman, _listener(options) as listen:
+        report = watchman.plan(options.what, on_event=listen, cancel=interruption.event)
+    report = evolve(report, interrupted=interruption.code)
+    if options.json:
+        return _tell(options, report)
+    sys.stdout.write(script(report, options.format))
+    for entry in report.entries:
+        if entry.error is not None:
+            complain(about(entry.request.label, entry.error.message), entry.error.hint)
+    return int(report.exit_code)
+
+
+def _asking(conversation: Conversation, without: str) -> Callable[[ModelRequest], Sequence[Candidate]]:
+    """Make the question that a table puts to the sources of its rows."""
+
+    def ask(request: ModelRequest) -> Sequence[Candidate]:
+        failures = []
+        for answer in conversation.resolve(request, skip=(without,)):
+            if answer.value:
+                offers: tuple[Candidate, ...] = answer.value
+                return offers
+            if answer.attempt.failure is not None:
+                failures.append(answer.attempt.failure)
+        if failures:
+            raise error_of(failures[0])
+        return ()
+
+    return ask
+
+
+def _known(options: Namespace) -> int:
+    with Watchman(settings(options)) as watchman:
+        for name, known in watchman.backends.with_method("known"):
+            conversation = watchman.conversation("known")
+
+            ask = _asking(conversation, name)
+            code: int = known(options.words, conversation.lend(name), ask, results.write_line)  # type: ignore[assignment]
+            return code
+    raise UsageError(
+        "no back end in use keeps tables of known models", hint="`pip install comfywatchman-directid` brings one."
+    )
+
+
+def _doctor(options: Namespace) -> int:
+    config = settings(options)
+    try:
+        folders = model_folders(config)
+    except UsageError:
+        folders = None
+    with Watchman(config) as watchman:
+        findings = list(examine(config, folders, watchman.conversation("doctor")))
+    left = found_below(folders) if folders is not None else []
+    note = f"{len(left)} ({size_text(sum(one.size for one in left))}); `comfywatchman clean` removes them"
+    findings.append(Finding("leftovers", Check("leftovers", True, note=note if left else "none")))
+    for finding in findings:
+        check = finding.check
+        if options.json:
+            told = {"about": finding.about, "check": check.name, "passed": check.passed, "note": check.note}
+            write_json({"schema": SCHEMA, "event": "check", **told})
+        elif not (options.quiet and check.passed):
+            results.write_line(f"{'ok' if check.passed else 'WRONG':<6} {finding.about:<12} {check.name}: {check.note}")
+    return 0 if all(finding.check.passed for finding in findings) else 1

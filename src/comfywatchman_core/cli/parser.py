@@ -6,7 +6,7 @@ import argparse
 
 from comfywatchman_core._version import __version__
 
-COMMANDS = ("get", "scan", "plan", "backends")
+COMMANDS = ("get", "scan", "plan", "backends", "known", "config", "doctor", "clean", "export")
 
 _WHAT = (
     "a workflow (.json, or a picture, video or audio file that carries one), a directory of them, - for standard "
@@ -45,6 +45,32 @@ def make_parser() -> argparse.ArgumentParser:
     plan.add_argument("-o", "--output", metavar="FILE", help="write a plan file that `get --plan FILE` carries out")
     plan.add_argument("--check", metavar="FILE", help="say whether the workflows still need just what this plan holds")
 
+    export = _command(commands, "export", "deprecated: write the old download script, for debugging only")
+    _add_places(export)
+    _add_resolving(export)
+    _add_downloading(export)
+    export.add_argument("--format", choices=("sh", "aria2", "json"), default="sh", help="default: sh")
+
+    known = _command(commands, "known", "your own tables of known models: add, list, remove, check")
+    known.add_argument("words", nargs=argparse.REMAINDER, metavar="add|list|remove|check …")
+    _add_output(known)
+    _add_plugins(known)
+
+    config = _command(commands, "config", "the effective settings, each with where it came from")
+    _add_folders(config)
+    _add_output(config)
+
+    doctor = _command(commands, "doctor", "paths, free space, back ends, tokens, sources, leftovers")
+    _add_folders(doctor)
+    _add_output(doctor)
+    _add_plugins(doctor)
+    doctor.add_argument("--offline", action="store_true", default=None, help="open no socket")
+
+    clean = _command(commands, "clean", "list and remove leftover staging files and quarantined files")
+    _add_folders(clean)
+    _add_output(clean)
+    clean.add_argument("--dry-run", action="store_true", help="only list them")
+
     backends = _command(commands, "backends", "the sources in use, their order, and why others are not")
     _add_output(backends)
     _add_plugins(backends)
@@ -61,12 +87,7 @@ def _command(
 
 def _add_places(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("what", nargs="*", metavar="WHAT", help=_WHAT)
-    places = parser.add_argument_group("places")
-    places.add_argument("--comfyui", metavar="DIR", help="ComfyUI's base directory")
-    places.add_argument("--models-dir", metavar="DIR", help="a models directory without a ComfyUI around it")
-    places.add_argument(
-        "--extra-model-paths", metavar="FILE", action="append", help="one more YAML file of that kind; repeatable"
-    )
+    _add_folders(parser)
     choice = parser.add_argument_group("choice of files")
     choice.add_argument(
         "--include-inactive", action="store_true", help="act on what only muted or bypassed nodes name, too"
@@ -74,6 +95,15 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     choice.add_argument("--only", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
     choice.add_argument("--skip", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
     _add_output(parser)
+
+
+def _add_folders(parser: argparse.ArgumentParser) -> None:
+    places = parser.add_argument_group("places")
+    places.add_argument("--comfyui", metavar="DIR", help="ComfyUI's base directory")
+    places.add_argument("--models-dir", metavar="DIR", help="a models directory without a ComfyUI around it")
+    places.add_argument(
+        "--extra-model-paths", metavar="FILE", action="append", help="one more YAML file of that kind; repeatable"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
