@@ -27,6 +27,9 @@ _COULD_NOT_ASK = frozenset(
     {ErrorCode.UNAVAILABLE, ErrorCode.NETWORK, ErrorCode.STALLED, ErrorCode.BACKEND_FAILED, ErrorCode.NOT_FOUND}
 )
 
+_MOST_ASKED = 12
+"""Sources of one ambiguous name that are asked what their file is."""
+
 
 @define(kw_only=True)
 class Search:
@@ -148,6 +151,8 @@ class Search:
         if not fit:
             return []
         best = max(offer.match for offer in fit)
+        if best is Match.FILENAME:
+            fit = self._told_apart(fit)
         top = [offer for offer in fit if offer.match is best]
         if best is Match.FILENAME and len({offer.sha256 for offer in top} - {None}) > 1:
             self.ambiguous = True
@@ -157,6 +162,24 @@ class Search:
         same = [offer for offer in fit if lead is None or offer.sha256 in (lead, None)]
         self.reported += [offer for offer in fit if offer not in same]
         return sorted(same, key=lambda offer: (-offer.match, offer.sha256 != lead))
+
+    def _told_apart(self, offers: list[Candidate]) -> list[Candidate]:
+        """Ask the sources of one name's offers for digests that nobody stated: mirrors and namesakes are told apart.
+
+        A source that cannot be asked leaves its offer as it was.
+        """
+        named = [offer for offer in offers if offer.match is Match.FILENAME]
+        unknown = [offer for offer in named if offer.sha256 is None and offer.delegate]
+        if len(named) < 2:
+            return offers
+        stated: dict[str, Candidate] = {}
+        for offer in unknown[:_MOST_ASKED]:
+            try:
+                found = confirmed(offer, self.request, self.conversation)
+            except BackendError:
+                continue
+            stated[offer.reference] = evolve(offer, digests=found.digests, size=found.size)
+        return [stated.get(offer.reference, offer) if offer in unknown else offer for offer in offers]
 
     def _weighed(self, offer: Candidate) -> Candidate:
         """Hold the claimed match to the digests: equal ones are certainty, and nothing else is."""

@@ -1,0 +1,220 @@
+"""directid finds, the source's own back end transfers: the logs of both services say who was asked for what."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import comfywatchman_core as cw
+from comfywatchman_core.testing import safetensors, sha256
+
+pytest.importorskip("comfywatchman_huggingface.backend")
+pytest.importorskip("comfywatchman_civitai.backend")
+pytest.importorskip("standins.hub", reason="the stand-ins are not part of a package")
+
+from standins.civitai import CivitaiStandIn, File, Version
+from standins.hub import HubStandIn
+
+INK = safetensors("ink")
+KEY = "0123456789abcdef0123456789abcdef"
+
+
+@pytest.fixture
+def hub() -> Iterator[Any]:
+    with HubStandIn() as hub:
+        yield hub
+
+
+@pytest.fixture
+def civitai() -> Iterator[Any]:
+    with CivitaiStandIn(keys=(KEY,)) as civitai:
+        yield civitai
+
+
+@pytest.fixture
+def get(
+    hub: Any, civitai: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., tuple[cw.Report, Path]]:
+    """Run the whole program over a workflow with one LoRA, into a tree of its own."""
+    from comfywatchman_core.config import BackendTable
+
+    monkeypatch.setenv("HF_TOKEN", hub.token)
+    monkeypatch.setenv("CIVITAI_API_KEY", KEY)
+
+    def run(*rows: dict[str, Any], name: str = "ink.safetensors", tree: str = "one") -> tuple[cw.Report, Path]:
+        table = tmp_path / f"{tree}.json"
+        table.write_text(json.dumps({"schema": "comfywatchman-known/1", "models": list(rows)}))
+        workflow = tmp_path / "workflow.json"
+        inputs = {"lora_name": name, "strength_model": 1.0, "model": ["2", 0]}
+        workflow.write_text(json.dumps({"1": {"class_type": "LoraLoaderModelOnly", "inputs": inputs}}))
+        config = cw.Config(
+            models_dir=tmp_path / tree,
+            state_dir=tmp_path / "state",
+            backends=BackendTable(
+                settings={
+                    "directid": {"tables": [str(table)] if rows else []},
+                    "huggingface": {"endpoint": hub.url},
+                    "civitai": {"base_url": civitai.url},
+                }
+            ),
+        )
+        with cw.Watchman(config) as watchman:
+            return watchman.ensure_models(workflow), tmp_path / tree / "loras" / name
+
+    return run
+
+
+def row(source: object = "hf:o/r/d/ink.safetensors", **more: Any) -> dict[str, Any]:
+    return {"name": "ink.safetensors", "folders": ["loras"], "source": source, **more}
+
+
+def paths(requests: list[Any]) -> set[str]:
+    return {asked.path for asked in requests}
+
+
+def code(report: cw.Report) -> str:
+    (entry,) = report.entries
+    return str(entry.error.code) if entry.error else "ok"
+
+
+def test_the_hub_is_asked_for_the_known_file_alone_and_civitai_for_nothing(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any, civitai: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": INK, "ink.safetensors": safetensors("other")}, gated="auto")
+
+    report, path = get(row(sha256=sha256(INK)))
+
+    report.raise_if_failed()
+    assert path.read_bytes() == INK
+    assert civitai.requests == []
+    assert hub.counted("api") == 0
+    assert all(asked.path.endswith("/d/ink.safetensors") for asked in hub.requests), paths(hub.requests)
+
+
+def test_the_token_of_the_source_goes_with_the_transfer_and_not_to_its_storage(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": INK}, gated="auto")
+
+    report, _ = get(row())
+
+    report.raise_if_failed()
+    assert any(asked.headers.get("authorization") == f"Bearer {hub.token}" for asked in hub.requests)
+    assert hub.cdn_requests
+    assert all("authorization" not in asked.headers for asked in hub.cdn_requests)
+    assert hub.token not in repr(report)
+
+
+def test_a_row_without_a_digest_is_confirmed_by_its_source_and_verified(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": INK})
+
+    report, _ = get(row())
+
+    (entry,) = report.entries
+    assert entry.verification is not None
+    assert entry.verification.verdict == "verified"
+    assert entry.backend == "directid"
+
+
+def test_a_file_that_changed_at_its_source_is_refused_before_it_is_transferred(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": safetensors("changed")})
+
+    report, path = get(row(sha256=sha256(INK)))
+
+    assert code(report) == "checksum_mismatch"
+    assert not path.exists()
+    assert hub.cdn_requests == []
+
+
+def test_a_pinned_row_gets_its_bytes_although_the_branch_moved_on(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any
+) -> None:
+    repository = hub.add_repo("o/r", {"d/ink.safetensors": INK})
+    (commit,) = repository.commits
+    repository.commit({"d/ink.safetensors": safetensors("newer")})
+    source = {"kind": "huggingface", "repository": "o/r", "path": "d/ink.safetensors", "commit": commit}
+
+    report, path = get(row(source, sha256=sha256(INK)))
+
+    report.raise_if_failed()
+    assert path.read_bytes() == INK
+
+
+def test_one_name_for_two_files_is_ambiguous_and_nobody_is_asked(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any, civitai: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": INK})
+
+    report, path = get(row(sha256=sha256(INK)), row("hf:o/s/ink.safetensors", sha256="1" * 64))
+
+    assert code(report) == "ambiguous"
+    assert not path.exists()
+    assert hub.cdn_requests == []
+    assert civitai.storage_requests == []
+
+
+def test_sources_whose_bytes_nobody_stated_are_asked_and_found_to_be_mirrors(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": INK})
+    hub.add_repo("o/s", {"ink.safetensors": INK})
+
+    report, path = get(row(), row("hf:o/s/ink.safetensors"))
+
+    report.raise_if_failed()
+    assert path.read_bytes() == INK
+
+
+def test_sources_whose_bytes_nobody_stated_are_asked_and_found_to_differ(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any
+) -> None:
+    hub.add_repo("o/r", {"d/ink.safetensors": INK})
+    hub.add_repo("o/s", {"ink.safetensors": safetensors("another ink")})
+
+    report, path = get(row(), row("hf:o/s/ink.safetensors"))
+
+    assert code(report) == "ambiguous"
+    assert not path.exists()
+    assert hub.cdn_requests == []
+
+
+def test_civitai_transfers_what_the_table_knows_to_be_there_with_its_own_key(
+    get: Callable[..., tuple[cw.Report, Path]], hub: Any, civitai: Any
+) -> None:
+    twin = File("ink.safetensors", safetensors("twin"))
+    version = Version("v1", [twin, File("ink.safetensors", INK)], require_auth=True)
+    civitai.add_model(name="Ink", type="LORA", versions=[version])
+    source = {"kind": "civitai", "version": version.id, "file": version.files[1].id}
+
+    report, path = get(row(source))
+
+    report.raise_if_failed()
+    assert path.read_bytes() == INK
+    assert hub.requests == []
+    assert not [asked for asked in civitai.requests if asked.path == "/api/v1/models"]
+    assert all("authorization" not in asked.headers for asked in civitai.storage_requests)
+
+
+def test_what_one_search_found_is_found_without_a_search_ever_after(
+    get: Callable[..., tuple[cw.Report, Path]], civitai: Any
+) -> None:
+    civitai.add_model(name="Ink", type="LORA", versions=[Version("v1", [File("ink.safetensors", INK)])])
+    first, _ = get(tree="one")
+    first.raise_if_failed()
+    searched = sum(asked.path == "/api/v1/models" for asked in civitai.requests)
+
+    second, path = get(tree="two")
+
+    second.raise_if_failed()
+    assert path.read_bytes() == INK
+    assert searched > 0
+    assert sum(asked.path == "/api/v1/models" for asked in civitai.requests) == searched
+    assert [entry.backend for entry in second.entries] == ["directid"]
