@@ -1,10 +1,10 @@
 """The shelf in use: a workflow's model comes from the folder, and from nowhere else."""
 
 import pytest
+from comfywatchman_shelf import ShelfBackend
 
 import comfywatchman_core as cw
 from comfywatchman_core.testing import safetensors
-from comfywatchman_shelf import ShelfBackend
 
 INK = safetensors("ink")
 
