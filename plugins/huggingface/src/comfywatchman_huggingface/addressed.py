@@ -121,17 +121,17 @@ class Addresses:
 
     def _gated(self, file: HubFile, place: Place, error: BackendError) -> Found:
         """Cards and lists of gated repositories are public: commit, size and SHA256 are known all the same."""
-        try:
-            repository = self._hub.repository(file)
-            pinned = evolve(file, repo=repository.id, revision=repository.commit or file.revision)
-            facts = repository.files.get(file.path, FileFacts())
-            if facts.sha256 is None and facts.git_sha1 is None:  # some mirrors list names only
-                facts = self._hub.paths_info(pinned, [file.path]).get(file.path, facts)
-        except BackendError as second:
-            if second.code is errors.ErrorCode.NOT_FOUND:
-                pinned, facts = file, FileFacts()
-            else:
-                raise
+        repository = self._hub.repository(file)
+        pinned = evolve(file, repo=repository.id, revision=repository.commit or file.revision)
+        facts = repository.files.get(file.path)
+        if facts is None or facts == FileFacts():  # some mirrors list names only
+            facts = self._hub.paths_info(pinned, [file.path]).get(file.path)
+        if facts is None:
+            raise BackendError(
+                f"{file.page(self._hub.settings.site)} has no file {file.path}",
+                code=errors.ErrorCode.NOT_FOUND,
+                hint="It may have been renamed there; look at the repository's file list.",
+            )
         return Found(file=pinned, facts=facts, place=evolve(place, gated=True), obstacle=error.failure)
 
     def _contradicted(self, found: Found, request: ModelRequest, name: str) -> list[Candidate]:
