@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from comfywatchman_directid import DirectIdBackend
-from comfywatchman_directid.checking import State, compare
+from comfywatchman_directid.checking import State, compare, looking_at_addresses
 from comfywatchman_directid.documents import parse_document
 from comfywatchman_directid.known import add, check, remove
 from comfywatchman_directid.rows import KnownModel
@@ -99,8 +100,8 @@ class TestAdd:
             (HUB.reference, Source(stated(match=Match.FILENAME)), {}, "no source confirms"),
             (HUB.reference, Source(BackendError("it is gone")), {}, "it is gone"),
             (HUB.reference, Source(stated()), {"sha256": TWO}, "its source states sha256 1111"),
-            (HUB.reference, Source(stated()), {"sha256": "zzz"}, "not 64 hexadecimal digits|its source states"),
-            (HUB.reference, Source(stated(sha256="")), {"sha256": "zzz"}, "not 64 hexadecimal digits"),
+            (HUB.reference, Source(stated()), {"sha256": "zzz"}, "no SHA256"),
+            (HUB.reference, Source(stated(sha256="")), {"sha256": "zzz"}, "no SHA256"),
             (HUB.reference, Source(stated(folder="")), {}, "which folder is meant"),
             ("civitai:4@5", Source(stated(name="")), {}, "which name is meant"),
         ],
@@ -128,6 +129,61 @@ class TestAdd:
         )
 
         assert row.name == "x.pt"
+
+
+class TestAPlainAddress:
+    """It is nobody's back end: the address itself is looked at before it counts as confirmed."""
+
+    URL = "https://example.org/d/ink.safetensors"
+
+    class Web:
+        """Answers every request alike, as the core's client would hand it over."""
+
+        def __init__(self, status: int = 200, **headers: str) -> None:
+            self.status = status
+            self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+            self.asked: list[tuple[str, str]] = []
+
+        def request(self, method: str, url: str, **options: object) -> Any:
+            self.asked.append((method, url))
+            return self
+
+        def error(self) -> BackendError:
+            return BackendError(f"answered {self.status}", http_status=self.status)
+
+    def add(self, lend: Callable[..., Context], path: Path, web: Any, reference: str = URL) -> KnownModel:
+        ask = looking_at_addresses(Source(), evolve(lend(), http=web))
+        return add(path, reference, ask=ask, today=TODAY, folder="loras")
+
+    def test_that_answers_with_a_file_is_added(self, lend: Callable[..., Context], tmp_path: Path) -> None:
+        web = self.Web(content_type="application/octet-stream", content_length="4104")
+
+        row = self.add(lend, tmp_path / "known.json", web)
+
+        assert web.asked == [("HEAD", self.URL)]
+        assert (row.name, row.size, row.sha256, row.source.url) == ("ink.safetensors", 4104, None, self.URL)
+
+    def test_brings_its_digest_as_pip_would_write_it(self, lend: Callable[..., Context], tmp_path: Path) -> None:
+        row = self.add(lend, tmp_path / "known.json", self.Web(), f"{self.URL}#sha256={ONE}")
+
+        assert (row.sha256, row.source.url) == (ONE, self.URL)
+
+    @pytest.mark.parametrize(
+        ("web", "reason"),
+        [(Web(404), "answered 404"), (Web(content_type="text/html; charset=utf-8"), "not with a file")],
+    )
+    def test_that_answers_otherwise_is_not(
+        self, lend: Callable[..., Context], tmp_path: Path, web: Any, reason: str
+    ) -> None:
+        with pytest.raises(BackendError, match=reason):
+            self.add(lend, tmp_path / "known.json", web)
+
+        assert not (tmp_path / "known.json").exists()
+
+    def test_leaves_every_other_reference_to_its_back_end(self, lend: Callable[..., Context]) -> None:
+        source = Source(stated())
+
+        assert looking_at_addresses(source, lend())(ModelRequest(reference=HUB.reference)) == [stated()]
 
 
 class TestRemove:

@@ -6,16 +6,19 @@ import datetime
 import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from comfywatchman_core import BackendError, Candidate, Context, ModelRequest, errors, events, hookimpl
 
-from .checking import Ask
 from .choice import Tables, choose
 from .documents import parse_document
 from .files import Stamp, read_bounded, stamp_of, unreadable
 from .learned import FILE_NAME, remember, row_for
 from .rows import KnownModel, name_key
 from .table import Table
+
+if TYPE_CHECKING:
+    from .checking import Ask
 
 _PACKAGED = Path(__file__).with_name("data") / "known_models.json"
 
@@ -71,6 +74,7 @@ class DirectIdBackend:
         :raises UsageError: The words make no sense.
         :raises BackendError: A source does not confirm, or a table cannot be read or written.
         """
+        from .checking import looking_at_addresses
         from .command import Desk, run  # argparse and its words: only for this command
 
         users, broken = self._user_tables(context)
@@ -82,7 +86,7 @@ class DirectIdBackend:
             learned=self._learned(context),
             packaged=self.packaged(),
             default=paths[0] if paths else own_path(context),
-            ask=ask,
+            ask=looking_at_addresses(ask, context),
             write=write,
         )
         return run(arguments, desk, _today())

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 
 from attrs import evolve, frozen
 
-from comfywatchman_core import BackendError, Candidate, Match, ModelRequest, errors
+from comfywatchman_core import BackendError, Candidate, Context, Match, ModelRequest, errors
 
 from .rows import KnownModel
 from .sources import CivitaiFile, HubFile, Source, WebFile, identify
@@ -103,6 +103,28 @@ def _floating(source: Source) -> Source:
     return evolve(source, commit="") if isinstance(source, HubFile) else source
 
 
-def is_checkable(row: KnownModel) -> bool:
-    """Say whether a back end can be asked about the row's source."""
-    return not isinstance(row.source, WebFile)
+def looking_at_addresses(ask: Ask, context: Context) -> Ask:
+    """Extend *ask*: an address that is nobody's back end is looked at, before it counts as confirmed.
+
+    :raises BackendError: By the returned function: the address does not answer, or answers with a page.
+    """
+
+    def asked(request: ModelRequest) -> Sequence[Candidate]:
+        source = identify(request.reference)
+        if not isinstance(source, WebFile):
+            return ask(request)
+        answer = context.http.request("HEAD", source.url, retries=1)
+        kind = answer.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if not 200 <= answer.status < 300:
+            raise answer.error()
+        if kind in ("text/html", "application/json"):
+            raise BackendError(
+                f"{source.url.partition('?')[0]} answers with {kind}, not with a file",
+                code=errors.ErrorCode.NOT_A_MODEL,
+                hint="Pass the address of the download itself.",
+            )
+        length = answer.headers.get("content-length", "")
+        size = int(length) if length.isascii() and length.isdigit() and int(length) else None
+        return (Candidate(match=Match.SOURCE_ID, url=source.url, size=size, name=source.name, reference=source.url),)
+
+    return asked

@@ -19,6 +19,7 @@ from .documents import row_facts
 from .files import unreadable
 from .table import Table
 
+_LINE = {"schema": "comfywatchman/1"}
 _NOT_FOUND, _NETWORK, _INTEGRITY = 4, 5, 7
 
 
@@ -111,7 +112,7 @@ def _list(options: argparse.Namespace, desk: Desk) -> int:
                 continue
             shown += 1
             if options.json:
-                desk.write(json.dumps({"table": table.label, **row_facts(row)}))
+                desk.write(json.dumps({**_LINE, "event": "known_model", "table": table.label, **row_facts(row)}))
             else:
                 digest = f"sha256 {row.sha256[:8]}…" if row.sha256 else "no digest"
                 desk.write(f"{_place(row.folders, row.name)}  {row.source.reference}  {digest}  [{table.label}]")
@@ -124,10 +125,12 @@ def _report(findings: Iterable[Finding], as_json: bool, write: Callable[[str], N
         states.add(finding.state)
         row = finding.row
         if as_json:
-            write(json.dumps({"state": finding.state, "message": finding.message, **row_facts(row)}))
+            told = {"event": "known_check", "state": finding.state, "message": finding.message}
+            write(json.dumps({**_LINE, **told, **row_facts(row)}))
         else:
-            message = f"  {finding.message}" if finding.message else ""
-            write(f"{finding.state:8} {_place(row.folders, row.name)}  {row.source.reference}{message}")
+            # a server may have had a hand in the message: nothing of it may steer the terminal
+            message = "".join(sign if sign.isprintable() else " " for sign in finding.message)
+            write(f"{finding.state:8} {_place(row.folders, row.name)}  {row.source.reference}  {message}".rstrip())
     if State.CHANGED in states:
         return _INTEGRITY
     if State.GONE in states:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime
+import re
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -30,10 +31,12 @@ def add(
     :raises BackendError: The reference names no single file, its source does not confirm it or states another
         digest, or nothing says which name and folder are meant.
     """
+    reference, sha256 = _with_digest(reference, sha256)
     source = identify(reference)
     if source is None or (isinstance(source, WebFile) and not reference.lower().startswith("https://")):
         raise _cannot(f"{reference[:200]!a} names no single file", "Pass an https address, hf:…, civitai:… or an AIR.")
-    offers = ask(ModelRequest(name=name or None, folder=folder, reference=reference, explicit=True))
+    url = reference if "://" in reference else None
+    offers = ask(ModelRequest(name=name or None, folder=folder, reference=reference, url=url, explicit=True))
     offer = next((offer for offer in offers if offer.match >= Match.SOURCE_ID), None)
     if offer is None:
         raise BackendError(
@@ -113,6 +116,16 @@ def _present(path: Path) -> tuple[list[KnownModel], str]:
         return [], ""
     version, rows = parse_document(data, str(path))
     return list(rows), version
+
+
+def _with_digest(reference: str, sha256: str) -> tuple[str, str]:
+    """Split ``#sha256=…`` off an address. :raises BackendError: What is stated is no SHA256."""
+    address, _, fragment = reference.partition("#")
+    if fragment.lower().startswith("sha256="):
+        reference, sha256 = address, sha256 or fragment[7:]
+    if sha256 and not re.fullmatch(r"[0-9a-fA-F]{64}", sha256):
+        raise _cannot(f"{sha256[:80]!a} is no SHA256", "A SHA256 has 64 hexadecimal digits.")
+    return reference, sha256
 
 
 def _same_place(one: KnownModel, other: KnownModel) -> bool:
