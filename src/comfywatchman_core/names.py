@@ -25,7 +25,7 @@ _COMPONENT_BYTES = 255
 _PATH_BYTES = 4096
 
 # Device names that Windows opens instead of a file, whatever the suffix (Naming Files, learn.microsoft.com).
-_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³])(?:\..*)?", re.IGNORECASE)
+_RESERVED = re.compile(r"(?:con|prn|aux|nul|conin\$|conout\$|com[0-9¹²³]|lpt[0-9¹²³]) *(?:\..*)?", re.IGNORECASE)
 
 
 def safe_name(text: str | PurePosixPath) -> PurePosixPath:
@@ -73,6 +73,8 @@ def _check_component(whole: object, component: str) -> None:
         raise _unsafe(whole, "it is a device name on Windows")
     if len(component.encode("utf-8", "surrogatepass")) > _COMPONENT_BYTES:
         raise _unsafe(whole, f"a part is longer than {_COMPONENT_BYTES} bytes")
+    if component.isascii() and component.isprintable():
+        return
     # Cc: control, Cf: bidi marks and zero-width characters, Cs: lone surrogates, Zl/Zp: line separators
     if any(unicodedata.category(character) in ("Cc", "Cf", "Cs", "Zl", "Zp") for character in component):
         raise _unsafe(whole, "it has a control or an invisible character")
