@@ -14,11 +14,12 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 import pluggy
 from attrs import define, evolve, field, frozen
 
-from .addresses import redact_text
+from .addresses import is_below, redact_text
 from .errors import BackendError, Cancelled, ErrorCode, Failure
 from .hooks import GROUP, PROJECT, SPECIFICATIONS, SUPPORTED_API_VERSIONS, Backend, Context
 from .models import Attempt, Outcome
@@ -30,6 +31,10 @@ _UNRECOVERABLE = (Cancelled, MemoryError)
 
 CORE = "core"
 """The name of the back end that is built in; no package may claim it."""
+
+
+KNOWS = 80
+"""Back ends of this priority and above know without searching; those below search."""
 
 
 class State:
@@ -87,6 +92,18 @@ class Backends:
             raise KeyError(name)
         return backend
 
+    def with_core_before_searches(self) -> tuple[str, ...]:
+        """The order for a request that brings its own address, which no back end claims.
+
+        Back ends that know (priority 80 and above) still go first. The address is more certain than
+        what the others could find by the name, so the core answers for it before they search.
+        """
+        searches = [one.name for one in self.listings if one.priority is not None and one.priority < KNOWS]
+        first = next((name for name in self.names if name in searches), CORE)
+        names = [name for name in self.names if name != CORE]
+        place = names.index(first) if first != CORE else len(names)
+        return (*names[:place], CORE, *names[place:]) if CORE in self.names else self.names
+
     def with_method(self, method: str) -> Iterator[tuple[str, Callable[..., object]]]:
         """Name and bound *method* of every back end that carries it, in order: the optional parts of the contract."""
         for name in self.names:
@@ -94,11 +111,22 @@ class Backends:
             if callable(found):
                 yield name, found
 
-    def owner_of(self, host: str) -> str | None:
-        """The back end that says addresses on *host* are its own."""
-        for name in self.names:
+    def owner_of(self, url: str, settings: Mapping[str, Mapping[str, Any]] | None = None) -> str | None:
+        """The back end that *url* belongs to: by the hosts it names, or by an endpoint in its settings.
+
+        :param settings: Back end → its own table.
+        """
+        try:
+            parts = urlsplit(url)
+            host, place = parts.hostname or "", f"{parts.hostname}:{parts.port}"
+        except ValueError:
+            return None
+        for name in self.names if host else ():
             hosts = _attribute(self.get(name), "hosts")
-            if isinstance(hosts, Collection) and not isinstance(hosts, str) and host.lower() in hosts:
+            if isinstance(hosts, Collection) and not isinstance(hosts, str) and (host in hosts or place in hosts):
+                return name
+            endpoints = [one for one in (settings or {}).get(name, {}).values() if isinstance(one, str)]
+            if any(one.startswith(("http://", "https://")) and is_below(url, one) for one in endpoints):
                 return name
         return None
 

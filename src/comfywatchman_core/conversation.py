@@ -20,7 +20,7 @@ from .errors import BackendError, Cancelled, ErrorCode
 from .events import BackendAsked, Event, Warned, WorkflowRead
 from .hooks import Context
 from .http import ApiClient
-from .models import Artifact, Attempt, Candidate, Check, Outcome
+from .models import Artifact, Attempt, Candidate, Check, ModelRequest, Outcome
 from .offers import checked_offers
 from .verify import sha256_of_file
 
@@ -81,10 +81,18 @@ class Conversation:
         )
 
     def resolve(
-        self, request: object, *, only: Collection[str] | None = None, skip: Collection[str] = ()
+        self,
+        request: ModelRequest,
+        *,
+        only: Collection[str] | None = None,
+        skip: Collection[str] = (),
+        order: Sequence[str] = (),
     ) -> Iterator[Answer]:
-        """Ask who knows where *request* is, one back end at a time; answers hold valid candidates only."""
-        for name in self.around.backends.names:
+        """Ask who knows where *request* is, one back end at a time; answers hold valid candidates only.
+
+        :param order: Names in the order in which they are asked, where it is not the usual one.
+        """
+        for name in order or self.around.backends.names:
             if (only is not None and name not in only) or name in skip:
                 continue
             yield from self._ask(

@@ -77,18 +77,21 @@ class Backend(Protocol):
 
     It may also carry, each optional:
 
-    * ``hosts``, a collection of host names: addresses on those belong to this source, and the core's own
-      engine does not answer for them while the back end is in use;
+    * ``hosts``, a collection of host names, ``host:port`` where the port matters: addresses on those belong
+      to this source, and the core's own engine does not answer for them while the back end is in use;
     * ``prepare(requests, context)``, called once a run before the first question, with every
       :class:`ModelRequest` that is missing: the place for one batched request instead of many;
-    * ``learn(request, candidate, sha256, size, context)``, called after each verified download.
+    * ``learn(request, candidate, sha256, size, context)``, called after each verified download;
+    * ``diagnose(context)``, an iterable of :class:`Check` for ``comfywatchman doctor``: is the token
+      accepted, does the source answer;
+    * ``known(arguments, context, ask, write)``, which carries out ``comfywatchman known …``.
     """
 
     @property
     def api_version(self) -> int: ...
     @property
     def priority(self) -> int:
-        """Higher is asked earlier. 90: knows for certain; 50: searches; below 0: last resort."""
+        """Higher is asked earlier. From 80 on: knows without searching; 50: searches; below 0: last resort."""
 
 
 class Resolver(Backend, Protocol):

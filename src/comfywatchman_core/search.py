@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 
 from attrs import Factory, define, evolve, field
 
+from .backends import CORE
 from .config import Rules
 from .conversation import Conversation
 from .errors import BackendError, ErrorCode, Failure
@@ -60,7 +61,12 @@ class Search:
                 yield self.pinned_to
             return
         only = self.rules.backends or None
-        for answer in self.conversation.resolve(self.request, only=only, skip=self._without_claim()):
+        around = self.conversation.around
+        backends = around.backends
+        owner = backends.owner_of(self.request.url, around.config.backends.settings) if self.request.url else None
+        order = backends.with_core_before_searches() if self.request.url and owner is None else ()
+        skip = () if owner is None else (CORE,)
+        for answer in self.conversation.resolve(self.request, only=only, skip=skip, order=order):
             if answer.attempt.outcome is not Outcome.DECLINED:
                 self.asked += 1
             if answer.attempt.failure is not None:
@@ -125,19 +131,6 @@ class Search:
         folder = f" --folder {self.request.folder}" if self.request.folder else ""
         ways = [f"`comfywatchman get {one.reference}{folder}`" for one in self.reported if one.reference]
         return " or ".join(dict.fromkeys(ways[:5])) or "pass its address to `comfywatchman get`"
-
-    def _without_claim(self) -> tuple[str, ...]:
-        """Core's own engine stays away from addresses that a source plugin says are its own."""
-        from urllib.parse import urlsplit
-
-        from .backends import CORE
-
-        try:
-            host = urlsplit(self.request.url or "").hostname or ""
-        except ValueError:
-            return ()
-        owner = self.conversation.around.backends.owner_of(host) if host else None
-        return (CORE,) if owner is not None else ()
 
     def _in_order(self, offers: Sequence[Candidate]) -> list[Candidate]:
         """Put the surest first, and mirrors of the same bytes behind it; find out whether the name is ambiguous."""

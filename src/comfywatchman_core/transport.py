@@ -244,7 +244,8 @@ def as_transport_error(error: BaseException, url: str) -> TransportError:
             hint="Check the clock; behind a company proxy, set SSL_CERT_FILE to its certificate.",
             retryable=False,
         )
-    if any(isinstance(link, (exceptions.TimeoutError, TimeoutError)) for link in chain):
+    refused = any(isinstance(link, ConnectionError) for link in chain)  # urllib3 counts a refusal among the time-outs
+    if not refused and any(isinstance(link, (exceptions.TimeoutError, TimeoutError)) for link in chain):
         return TransportError(f"{where} was silent for too long", hint="Check the network; the next run goes on.")
     if isinstance(error, (ValueError, exceptions.LocationValueError, exceptions.InvalidHeader)):
         return TransportError(f"{where} cannot be asked: {root}", retryable=False)
