@@ -43,11 +43,14 @@ def origin(url: str) -> str:
 
 
 def is_below(url: str, endpoint: str) -> bool:
-    """Say whether *url* has the origin of *endpoint* and lies below its path."""
-    if not endpoint or origin(url) != origin(endpoint):
+    """Say whether *url* has the origin of *endpoint* and lies below its path. What is no address lies nowhere."""
+    try:
+        if not endpoint or origin(url) != origin(endpoint):
+            return False
+        base = split(endpoint).path.rstrip("/")
+        path = split(url).path
+    except BackendError:
         return False
-    base = split(endpoint).path.rstrip("/")
-    path = split(url).path
     return not base or path == base or path.startswith(base + "/")
 
 
