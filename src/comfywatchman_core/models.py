@@ -116,6 +116,13 @@ class NodeRef:
     """Name of the widget or input."""
 
 
+def _shown(text: str | tuple[str, ...] | None) -> str:
+    """The ``repr`` of an address: listeners print values, and addresses may hold tokens and signatures."""
+    if isinstance(text, tuple):
+        return repr(tuple(redact(one) for one in text))
+    return repr(text and redact(text))
+
+
 def _optional_name(text: str | PurePosixPath | None) -> PurePosixPath | None:
     return None if text is None else safe_name(text)
 
@@ -137,17 +144,17 @@ class ModelRequest:
     file name only its source knows."""
     folder: str = field(converter=_folder, default="")
     """Folder key of ComfyUI (``checkpoints``, ``loras``, …); empty while nothing says which."""
-    url: str | None = None
+    url: str | None = field(default=None, repr=_shown)
     """An address that the workflow, or the user, gives for this file. Untrusted unless ``explicit``."""
     digests: tuple[Digest, ...] = ()
     """Checksums that the bytes are held to."""
     size: int | None = None
     """Bytes, where the workflow or the plan states them."""
-    reference: str | None = None
+    reference: str | None = field(default=None, repr=_shown)
     """What the user typed instead of a workflow: a URL, an AIR, ``civitai:…``, ``hf:…``."""
     explicit: bool = False
     """The user named this very file on the command line, or in a plan."""
-    hints: tuple[str, ...] = ()
+    hints: tuple[str, ...] = field(default=(), repr=_shown)
     """Addresses in the workflow's notes whose last part is this name. Hints, nothing more."""
     wanted_by: tuple[NodeRef, ...] = ()
     active: bool = True
@@ -170,7 +177,7 @@ class Candidate:
     """A file that a back end offers for a request."""
 
     match: Match
-    url: str
+    url: str = field(repr=_shown)
     """Where the bytes are. A back end that downloads by itself may use a scheme of its own."""
     size: int | None = None
     """Bytes, where the source states them exactly."""
@@ -180,9 +187,9 @@ class Candidate:
     """The file's name at its source: a proposal where the request has none, display otherwise."""
     folder: str = ""
     """The folder key that fits by what the source says of the file; a proposal as well."""
-    reference: str = ""
+    reference: str = field(default="", repr=_shown)
     """What the user passes to take exactly this file, e.g. ``civitai:123@456``."""
-    endpoint: str = ""
+    endpoint: str = field(default="", repr=_shown)
     """The base URL that the *user* configured, where ``url`` lies below it: only there, and at the storage
     host that it redirects to, are plain ``http`` and private addresses accepted."""
     details: Mapping[str, str] = Factory(dict)

@@ -83,6 +83,7 @@ PRECEDENCE = (
     ExitCode.NOT_FOUND,
     ExitCode.RATE_LIMITED,
     ExitCode.NETWORK,
+    ExitCode.INTERRUPTED,
     ExitCode.UNEXPECTED,
 )
 """Where several apply, the first of these is the run's."""
@@ -173,8 +174,11 @@ class Report:
         if self.interrupted is not None:
             return self.interrupted
         codes = {EXIT_CODE_OF[entry.error.code] for entry in self.entries if entry.error is not None}
-        if any(entry.status in (Status.MISSING, Status.CORRUPT) and not entry.error for entry in self.entries):
-            codes.add(ExitCode.NOT_FOUND)
+        for entry in self.entries:
+            if entry.error is None and entry.status in (Status.MISSING, Status.CORRUPT):
+                codes.add(ExitCode.NOT_FOUND)
+            elif entry.error is None and entry.status is Status.FAILED:
+                codes.add(ExitCode.UNEXPECTED)
         if not self.workflows and not self.entries and any(problem.code == "unreadable" for problem in self.problems):
             codes.add(ExitCode.USAGE)
         if any(problem.code == "usage" for problem in self.problems):
