@@ -21,8 +21,9 @@ from comfywatchman_core.jsonlines import SCHEMA, event_line, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
 from comfywatchman_core.plan import differences, make_plan, read_plan, write_plan
 from comfywatchman_core.report import ExitCode, Report
+from comfywatchman_core.run import model_folders
 from comfywatchman_core.search import error_of
-from comfywatchman_core.watchman import Watchman, model_folders
+from comfywatchman_core.watchman import Watchman
 
 from . import results
 from .clean import clean, found_below
