@@ -15,7 +15,6 @@ from pathlib import Path, PurePosixPath
 
 from attrs import Factory, define, evolve, field, frozen
 
-from .addresses import redact
 from .backends import failure_of
 from .config import Rules
 from .conversation import Conversation, Surroundings
@@ -24,7 +23,6 @@ from .events import StateChanged, TransferState, Warned
 from .models import (
     Artifact,
     Candidate,
-    Check,
     Digest,
     Match,
     ModelRequest,
@@ -33,12 +31,13 @@ from .models import (
 )
 from .names import MODEL_EXTENSIONS, has_model_extension, safe_basename
 from .pacing import HostGates
-from .report import EXIT_CODE_OF, PRECEDENCE, Entry, Status
+from .report import Entry, Status
 from .reuse import lend, same_bytes
 from .search import Search, confirmed, error_of
 from .staging import Stage, Staging
 from .standing import Standing
-from .verify import built_in_checks, sha256_of_file
+from .verdicts import judged, refusal
+from .verify import sha256_of_file
 
 _ENDS_THE_FILE = frozenset(
     {ErrorCode.DISK_FULL, ErrorCode.READ_ONLY, ErrorCode.BUSY, ErrorCode.CONFLICT, ErrorCode.UNSAFE_NAME}
@@ -258,7 +257,7 @@ class Delivery:
             # a copy is hashed again below: the disk is trusted no more than the network
             known = sha256 if is_same_file else sha256_of_file(stage.target, self.around.cancelled)
             artifact = Artifact(path=stage.target, size=stage.target.stat().st_size, digests=(Digest("sha256", known),))
-            verification = self._judged(artifact, offer, request, job.conversation)
+            verification = judged(artifact, offer, request, job.conversation, self.rules)
             if verification.verdict is not Verdict.REFUSED:
                 return _Reused(artifact=artifact, verification=verification, is_same_file=is_same_file)
             stage.target.unlink()
@@ -291,58 +290,10 @@ class Delivery:
         conversation.emit(StateChanged(label=conversation.label, state=TransferState.VERIFYING))
         sha256 = conversation.witnessed_sha256(stage.target)
         artifact = Artifact(path=stage.target, size=stage.target.stat().st_size, digests=(Digest("sha256", sha256),))
-        verification = self._judged(artifact, offer, request, conversation)
+        verification = judged(artifact, offer, request, conversation, self.rules)
         if verification.verdict is Verdict.REFUSED:
-            raise self._refused(verification, artifact, offer, stage)
+            raise refusal(verification, artifact, offer, stage)
         return artifact, verification
-
-    def _judged(
-        self, artifact: Artifact, offer: Candidate, request: ModelRequest, conversation: Conversation
-    ) -> VerificationReport:
-        accepted = artifact.digests[0].value in self.rules.accept_digests
-        compare = self.around.config.download.verify_hashes
-        checks = built_in_checks(
-            artifact,
-            offer,
-            request,
-            name=str(request.name),
-            compare=compare,
-            accepted=self.rules.accept_digests,
-            cancelled=self.around.cancelled,
-        )
-        checks += [
-            check
-            for check in conversation.verify(artifact, offer)
-            if not (check.cryptographic and (accepted or not compare))
-        ]
-        report = VerificationReport(tuple(checks))
-        if self.rules.require_checksum and report.verdict is Verdict.UNVERIFIED:
-            missing = Check(
-                name="checksum", passed=False, code=ErrorCode.NO_CHECKSUM, note="no published checksum speaks for it"
-            )
-            report = VerificationReport((*checks, missing))
-        return report
-
-    def _refused(
-        self, verification: VerificationReport, artifact: Artifact, offer: Candidate, stage: Stage
-    ) -> BackendError:
-        """Put the bytes aside, or drop them where they are no model at all, and say what speaks against them."""
-        failed = [check for check in verification.checks if not check.passed]
-        code, worst = min(((_code_of(check), check) for check in failed), key=lambda pair: _rank(pair[0]))
-        sha256 = artifact.digests[0].value
-        message = f"what {redact(offer.url)} sent is refused: {worst.note or worst.name}"
-        if code in (ErrorCode.CHECKSUM_MISMATCH, ErrorCode.SIZE_MISMATCH):
-            kept = stage.quarantine(sha256)
-            hint = (
-                f"It is kept as {kept.name}; if these are the bytes you want, run again with --accept-digest {sha256}."
-            )
-        else:
-            stage.discard()
-            hint = {
-                ErrorCode.NO_CHECKSUM: "Leave out --require-checksum to take it unverified.",
-                ErrorCode.NOT_A_MODEL: "The source may want a token, or the address leads to a web page.",
-            }.get(code, "Another source may have it.")
-        return BackendError(message, code=code, hint=hint)
 
     def _confirmed_for_plan(self, job: Job, offer: Candidate) -> Candidate:
         """As :func:`~.search.confirmed`, but a source that cannot be asked now leaves the offer as it was."""
@@ -436,16 +387,3 @@ class Delivery:
 
     def _tell_waiting(self, job: Job, reason: str) -> None:
         job.conversation.emit(StateChanged(label=job.conversation.label, state=TransferState.WAITING, reason=reason))
-
-
-def _code_of(check: Check) -> ErrorCode:
-    try:
-        return ErrorCode(check.code)
-    except ValueError:
-        return ErrorCode.CHECKSUM_MISMATCH if check.cryptographic else ErrorCode.NOT_A_MODEL
-
-
-def _rank(code: ErrorCode) -> tuple[int, int]:
-    """The order in which failed checks are told: what says most about the bytes first."""
-    telling = (ErrorCode.NOT_A_MODEL, ErrorCode.CHECKSUM_MISMATCH, ErrorCode.SIZE_MISMATCH)
-    return (telling.index(code) if code in telling else len(telling), PRECEDENCE.index(EXIT_CODE_OF[code]))
