@@ -8,12 +8,14 @@ Repositories choose how they misbehave by ``scenario``:
 ``plain``; ``direct`` (LFS bytes without a redirect, as some mirrors do); ``ignores-range``; ``no-commit``;
 ``same-host`` and ``relative`` (the redirect stays at the endpoint); ``cut`` (the first two transfers end in the
 middle); ``short`` (ten bytes are missing); ``html`` and ``pointer`` (something else than the file);
-``limited-once`` (one 429); ``xet`` and ``xet-broken`` (its headers are sent; the token route answers, or fails).
+``limited-once`` (one 429); ``xet`` (the files are in a chunk store as well), ``xet-broken`` (its token route fails),
+``xet-unreachable`` (nobody is at its address) and ``xet-hangs`` (it stops in the middle).
 """
 
 from __future__ import annotations
 
 import hashlib
+import socket
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from types import TracebackType
@@ -27,6 +29,7 @@ from comfywatchman_core.testing import Asked, Origin, Reply, serve
 from . import hub_api, hub_files
 from .hub_limits import Limits, bucket_of
 from .hub_repos import Repository, StoredFile
+from .hub_xet import ChunkStore
 
 _INVALID_TOKEN = "Invalid credentials in Authorization header"
 _UNTYPED = ("datasets", "spaces")
@@ -65,12 +68,22 @@ class HubStandIn:
         self._seen: dict[tuple[str, str], int] = {}
         self._accounts = {self.token: Account("reader", everything=True), self.strangers_token: Account("stranger")}
         self._stack = ExitStack()
+        self.hanging_blocks: set[str] = set()
+        """Blocks of the chunk store that are asked for in vain."""
+        self._store = ChunkStore(self)
         self._hub: Origin | None = None
         self._cdn: Origin | None = None
+        self._cas: Origin | None = None
+        self._closed = 0
 
     def __enter__(self) -> Self:
         self._hub = self._stack.enter_context(serve(self._answer))
         self._cdn = self._stack.enter_context(serve(lambda asked: hub_files.storage(self, asked), host="localhost"))
+        self._cas = self._stack.enter_context(serve(self._store.answer))
+        self._stack.callback(self._store.release)
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            self._closed = nobody.getsockname()[1]
         return self
 
     def __exit__(
@@ -89,6 +102,23 @@ class HubStandIn:
         """The storage host: the same address under another name and port, so another origin for every client."""
         assert self._cdn is not None, "enter the stand-in first"
         return self._cdn.url
+
+    @property
+    def cas_url(self) -> str:
+        """The chunk store."""
+        assert self._cas is not None, "enter the stand-in first"
+        return self._cas.url
+
+    @property
+    def cas_requests(self) -> list[Asked]:
+        """What the chunk store was asked."""
+        assert self._cas is not None, "enter the stand-in first"
+        return self._cas.asked
+
+    @property
+    def closed_url(self) -> str:
+        """An address at which nobody answers."""
+        return f"http://127.0.0.1:{self._closed}"
 
     @property
     def requests(self) -> list[Asked]:
@@ -199,8 +229,17 @@ class HubStandIn:
         return Reply.json({"error": message}, status, **headers)
 
     def xet_token(self, asked: Asked, repository: Repository) -> Reply:
-        """The route that lends a token for the chunk store, which is not part of this stand-in."""
-        return self.refusal(500, message="Internal Error - We're working hard to fix this as soon as possible!")
+        """The route that lends a token for the chunk store."""
+        return self.gate(asked, repository) or self._store.lend_token(repository.scenario)
+
+    def by_xet_hash(self, xet_hash: str) -> tuple[Repository, StoredFile] | None:
+        """The file that the chunk store knows by that hash."""
+        for repository in self.repositories.values():
+            for files in repository.commits.values():
+                for file in files.values():
+                    if file.lfs and file.xet_hash == xet_hash:
+                        return repository, file
+        return None
 
     def sign(self, repository: Repository, commit: str, path: str) -> str:
         """A link to the storage host that works until :meth:`expire_links`."""

@@ -68,7 +68,7 @@ def _large(hub: HubStandIn, asked: Asked, repo: Repository, commit: str, path: s
         case "direct":
             headers |= {"ETag": f'"{file.sha256}"', "Content-Type": "application/octet-stream"}
             return evolve_headers(Reply.of_bytes(file.data, asked), headers)
-        case "xet" | "xet-broken":
+        case "xet" | "xet-broken" | "xet-unreachable" | "xet-hangs":
             route = f"{hub.url}/api/{repo.kind}/{repo.id}/xet-read-token/{commit}"
             headers |= {"X-Xet-Hash": file.xet_hash, "Link": f'<{route}>; rel="xet-auth"'}
     body = f"Found. Redirecting to {link}".encode()

@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from attrs import frozen
+
 from comfywatchman_core.testing import safetensors
 
 from .hub import HubStandIn

@@ -256,6 +256,20 @@ def test_xet_headers_are_there_when_a_repository_has_them(hub: HubStandIn, tmp_p
     assert Path(path).read_bytes() == MODEL  # by plain HTTP, because Xet is switched off
 
 
+def test_the_clients_own_chunk_transfer_puts_a_file_together(
+    hub: HubStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", False)
+    large = safetensors("chunks", 200_000)
+    hub.add_repo("maker/large", {"large.safetensors": large}, scenario="xet")
+
+    path = client(hub).hf_hub_download("maker/large", "large.safetensors", local_dir=tmp_path / "staging")
+
+    assert Path(path).read_bytes() == large
+    assert hub.cas_requests
+    assert not hub.cdn_requests
+
+
 def test_a_mirror_that_serves_bytes_without_a_redirect_is_understood(hub: HubStandIn, tmp_path: Path) -> None:
     hub.add_repo("maker/ae", FILES, scenario="direct")
 

@@ -41,6 +41,11 @@ class Asker:
         return self._token is not None
 
     @property
+    def token(self) -> str | None:
+        """The token, while it is good; for the one client that cannot be handed headers."""
+        return self._token
+
+    @property
     def headers(self) -> dict[str, str]:
         """What a transfer from the endpoint has to carry."""
         return {"Authorization": f"Bearer {self._token}"} if self._token else {}

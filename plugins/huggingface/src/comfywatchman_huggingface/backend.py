@@ -21,7 +21,7 @@ from comfywatchman_core import (
     hookimpl,
 )
 
-from . import gitblobs, refusals
+from . import chunks, gitblobs, refusals
 from .asking import Asker, origin
 from .hub import Hub
 from .ladder import Ladder
@@ -78,6 +78,10 @@ class HuggingFaceBackend:
         settings = Settings.read(context.settings)
         hub = self._hub(context, settings)
         own = origin(candidate.url) == origin(settings.endpoint)
+        if own and chunks.is_worth_it(candidate, settings):
+            fetched = chunks.fetch(candidate, target, token=hub.asker.token, settings=settings, context=context)
+            if fetched is not None:
+                return fetched
         try:
             return context.fetch(candidate, target, headers={**headers, **(hub.asker.headers if own else {})})
         except BackendError as error:

@@ -21,6 +21,8 @@ class FileFacts:
     """Of LFS files, which all models are."""
     git_sha1: str | None = None
     """Of small files that git holds itself."""
+    chunked: bool = False
+    """The Hub's chunk store (Xet) has it, too."""
 
 
 def facts_of_headers(headers: Mapping[str, str], *, status: int, own: bool) -> FileFacts:
@@ -33,7 +35,12 @@ def facts_of_headers(headers: Mapping[str, str], *, status: int, own: bool) -> F
     tag = tag.removeprefix("W/").strip('"')
     # The length of a redirect's own text is not the file's.
     size = headers.get("x-linked-size") or (headers.get("content-length") if status == 200 else None)
-    return FileFacts(size=_count(size), sha256=hex_digits(tag, 64), git_sha1=hex_digits(tag, 40))
+    return FileFacts(
+        size=_count(size),
+        sha256=hex_digits(tag, 64),
+        git_sha1=hex_digits(tag, 40),
+        chunked=hex_digits(headers.get("x-xet-hash"), 64) is not None,
+    )
 
 
 def facts_of_entry(entry: Mapping[str, Any]) -> FileFacts:
@@ -45,7 +52,11 @@ def facts_of_entry(entry: Mapping[str, Any]) -> FileFacts:
     lfs = entry.get("lfs")
     if isinstance(lfs, Mapping):
         size = lfs.get("size", entry.get("size"))
-        return FileFacts(size=_count(size), sha256=hex_digits(lfs.get("oid") or lfs.get("sha256"), 64))
+        return FileFacts(
+            size=_count(size),
+            sha256=hex_digits(lfs.get("oid") or lfs.get("sha256"), 64),
+            chunked=hex_digits(entry.get("xetHash"), 64) is not None,
+        )
     oid = entry.get("oid") or entry.get("blobId")
     return FileFacts(size=_count(entry.get("size")), git_sha1=hex_digits(oid, 40))
 

@@ -56,6 +56,7 @@ def offer(scored: Scored, settings: Settings) -> Candidate:
             "path": file.path,
             "commit": file.revision or "",
             "score": f"{scored.score:.2f}",
+            **({"xet": "1"} if facts.chunked else {}),
         },
         notes=tuple(notes),
         obstacle=scored.found.obstacle,
