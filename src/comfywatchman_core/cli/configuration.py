@@ -9,8 +9,9 @@ from typing import Any
 
 from attrs import asdict
 
-from comfywatchman_core.config import Config, is_secret, user_file
+from comfywatchman_core.config import Config
 from comfywatchman_core.jsonlines import SCHEMA
+from comfywatchman_core.settings import is_secret, user_file
 
 from .results import write_line
 
