@@ -10,7 +10,8 @@ from __future__ import annotations
 import ipaddress
 import re
 import socket
-from urllib.parse import SplitResult, urlsplit, urlunsplit
+import unicodedata
+from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from .errors import BackendError, ErrorCode
 
@@ -30,7 +31,14 @@ def split(url: str) -> SplitResult:
             code=ErrorCode.UNAVAILABLE,
             hint="Only https addresses are followed.",
         )
+    # The library that connects takes the host before a backslash, the one that splits takes the one behind it; and
+    # the latter drops tabs and newlines: a token for the one host would be sent to the other.
+    if _CONTROL.search(url) or re.search(r"[\\\s]", parts.netloc):
+        raise BackendError(f"not an address: {redact(url)}", code=ErrorCode.UNAVAILABLE)
     return parts
+
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def origin(url: str) -> str:
@@ -47,9 +55,11 @@ def is_below(url: str, endpoint: str) -> bool:
     try:
         if not endpoint or origin(url) != origin(endpoint):
             return False
-        base = split(endpoint).path.rstrip("/")
-        path = split(url).path
+        base = unquote(split(endpoint).path).rstrip("/")
+        path = unquote(split(url).path)
     except BackendError:
+        return False
+    if ".." in path.split("/"):  # servers resolve the dots, and leave the base
         return False
     return not base or path == base or path.startswith(base + "/")
 
@@ -59,15 +69,18 @@ def is_private(address: str) -> bool:
     ip = ipaddress.ip_address(address.partition("%")[0])
     if isinstance(ip, ipaddress.IPv6Address):
         embedded = ip.ipv4_mapped or ip.sixtofour or (ip.teredo[1] if ip.teredo else None)
-        # 64:ff9b::/96 carries an IPv4 address in its last four bytes (RFC 6052).
-        if embedded is None and ip in _NAT64:
+        if embedded is None and any(ip in network for network in _IPV4_AT_THE_END):
             embedded = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if embedded is not None:
             return is_private(str(embedded))
+        if ip.is_site_local or ip in _LOCAL_TRANSLATORS:
+            return True
     return not ip.is_global or ip.is_multicast
 
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# NAT64 (RFC 6052), and IPv4-compatible addresses (RFC 4291 2.5.5.1, deprecated).
+_IPV4_AT_THE_END = (ipaddress.ip_network("64:ff9b::/96"), ipaddress.ip_network("::/96"))
+_LOCAL_TRANSLATORS = ipaddress.ip_network("64:ff9b:1::/48")  # RFC 8215; public to Python before 3.12.4
 
 
 def addresses_of(host: str, port: int) -> list[str]:
@@ -137,7 +150,13 @@ def redact(url: str) -> str:
 
 _URL = re.compile(r"https?://[^\s\"'<>\\]+", re.IGNORECASE)
 _SECRET = re.compile(
-    r"(?i)(bearer\s+)[^\s\"',;]+|((?:token|api[_-]?key|x-amz-[a-z-]+|signature|authorization)[=:]\s*)[^\s&\"',;]+"
+    # headers, as they are sent and as a dictionary shows them
+    r"(?i)(\b(?:(?:proxy-)?authorization|(?:set-)?cookie|x-(?:api-key|[a-z-]*token))[\"']?\s*[:=]\s*[\"']?"
+    r"(?:(?:bearer|basic)\s+)?)[^\s\"',;]+"
+    # parameters and settings; a colon and a blank alone may be prose
+    r"|((?:token|api[_-]?key|x-amz-[a-z-]+|signature|\bsig|password|secret)(?:[\"']\s*:\s*[\"']?|=[\"']?|:(?=\S)))"
+    r"[^\s&\"',;]+"
+    r"|(\bbearer\s+)(?!token\b)[^\s\"',;]+"
     r"|\bhf_[A-Za-z0-9]{8,}"
 )
 
@@ -145,16 +164,24 @@ _SECRET = re.compile(
 def redact_text(text: str) -> str:
     """Show a message of a library or a server: its URLs redacted, token shapes removed, one printable line."""
     text = _URL.sub(lambda found: redact(found.group()), text)
-    text = _SECRET.sub(lambda found: f"{found.group(1) or found.group(2) or ''}***", text)
+    text = _SECRET.sub(lambda found: f"{found[1] or found[2] or found[3] or ''}***", text)
     return printable(text)
 
 
-# Control characters, escape sequences and bidirectional marks: names and server errors are an attack on a terminal.
-_UNPRINTABLE = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
-
-
 def printable(text: str) -> str:
-    """Spell *text* in one line that a terminal takes literally."""
-    return _UNPRINTABLE.sub(
-        lambda found: f"\\u{ord(found.group()):04x}" if found.group() not in "\r\n\t" else " ", text
-    )
+    """Spell *text* in one line that a terminal takes literally.
+
+    Names and server errors are an attack on a terminal: control characters, escape sequences, marks that
+    change the direction of writing, and characters that nobody sees are spelled out.
+    """
+    if text.isprintable():
+        return text
+    return "".join(_spelled(character) for character in text)
+
+
+def _spelled(character: str) -> str:
+    if character in "\r\n\t":
+        return " "
+    if unicodedata.category(character) not in ("Cc", "Cf", "Cs", "Zl", "Zp"):
+        return character
+    return f"\\u{ord(character):04x}" if character <= "\uffff" else f"\\U{ord(character):08x}"
