@@ -74,11 +74,13 @@ def findings(rows: Sequence[KnownModel], pattern: str, ask: Ask, today: datetime
 def refreshed(rows: Sequence[KnownModel], found: Sequence[Finding], accepted: Sequence[str]) -> list[KnownModel]:
     """The rows with what their sources add; with their new digests where *accepted* names them."""
     taken = {
-        (one.row.name, one.row.source.key): one.fresh
+        (one.row.name, one.row.folders, one.row.source): one.fresh
         for one in found
         if one.state is State.CHANGED and one.fresh and any(matches(one.row, pattern) for pattern in accepted)
     }
-    return [taken.get((old.name, old.source.key), new) for old, new in zip(rows, filled(rows, found), strict=True)]
+    return [
+        taken.get((old.name, old.folders, old.source), new) for old, new in zip(rows, filled(rows, found), strict=True)
+    ]
 
 
 def report(found: Sequence[Finding], write: Callable[[str], object]) -> int:

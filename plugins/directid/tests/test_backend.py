@@ -161,7 +161,17 @@ class TestABrokenTable:
             directid.resolve_model(REQUEST, lend({"tables": [str(path)]}))
 
     @pytest.mark.parametrize(
-        "settings", [{"tables": 5}, {"tables": [5]}, {"tables": [""]}, {"learned": 5}, {"learned": ""}]
+        "settings",
+        [
+            {"tables": 5},
+            {"tables": [5]},
+            {"tables": [""]},
+            {"learned": 5},
+            {"learned": ""},
+            # the current directory may be a stranger's workflow repository
+            {"tables": ["mine.json"]},
+            {"learned": "learned.json"},
+        ],
     )
     def test_a_setting_that_makes_no_sense_is_named(
         self, directid: DirectIdBackend, lend: Lend, settings: dict[str, object]

@@ -203,6 +203,42 @@ def test_civitai_transfers_what_the_table_knows_to_be_there_with_its_own_key(
     assert all("authorization" not in asked.headers for asked in civitai.storage_requests)
 
 
+@pytest.mark.parametrize("spelling", ["address", "air"])
+def test_a_model_is_added_from_an_address_or_an_air_once_its_service_confirms_it(
+    hub: Any,
+    civitai: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    spelling: str,
+) -> None:
+    from comfywatchman_core.cli import main
+
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("COMFYWATCHMAN_CIVITAI_BASE_URL", civitai.url)
+    monkeypatch.setenv("COMFYWATCHMAN_STATE_DIR", str(tmp_path / "state"))
+    hub.add_repo("o/r", {"d/ink.safetensors": INK})
+    version = Version("v1", [File("ink.safetensors", INK)])
+    model = civitai.add_model(name="Ink", type="LORA", versions=[version])
+    known = {
+        "address": "https://huggingface.co/o/r/blob/main/d/ink.safetensors",
+        "air": f"urn:air:sdxl:lora:civitai:{model.id}@{version.id}",
+    }
+    unknown = {
+        "address": "https://huggingface.co/o/r/blob/main/d/none.safetensors",
+        "air": f"urn:air:sdxl:lora:civitai:{model.id}@{version.id + 1000}",
+    }
+
+    assert main(["known", "add", unknown[spelling], "--folder", "loras"]) != 0
+    assert main(["known", "add", known[spelling], "--folder", "loras"]) == 0
+    capsys.readouterr()
+
+    assert main(["known", "list", "--json"]) == 0
+    (line,) = capsys.readouterr().out.splitlines()
+    assert (json.loads(line)["name"], json.loads(line)["sha256"]) == ("ink.safetensors", sha256(INK))
+    assert main(["known", "check"]) == 0
+
+
 def test_what_one_search_found_is_found_without_a_search_ever_after(
     get: Callable[..., tuple[cw.Report, Path]], civitai: Any
 ) -> None:

@@ -99,6 +99,12 @@ class TestAdd:
             (HUB.reference, Source(), {}, "no source confirms"),
             (HUB.reference, Source(stated(match=Match.FILENAME)), {}, "no source confirms"),
             (HUB.reference, Source(BackendError("it is gone")), {}, "it is gone"),
+            (
+                HUB.reference,
+                Source(stated(sha256="", obstacle=errors.Failure(code=errors.ErrorCode.NOT_FOUND, message="no file"))),
+                {},
+                "no file",
+            ),
             (HUB.reference, Source(stated()), {"sha256": TWO}, "its source states sha256 1111"),
             (HUB.reference, Source(stated()), {"sha256": "zzz"}, "no SHA256"),
             (HUB.reference, Source(stated(sha256="")), {"sha256": "zzz"}, "no SHA256"),
@@ -241,6 +247,18 @@ class TestCheck:
 
         assert source.asked[0].reference == "hf:o/r/d/ink.safetensors"
         assert source.asked[0].digests == ()
+
+    def test_one_file_in_two_folders_stays_in_both(self, tmp_path: Path) -> None:
+        path = tmp_path / "known.json"
+        for folder in ("checkpoints", "diffusion_models"):
+            add(path, HUB.reference, ask=Source(stated(sha256="")), today=TODAY, folder=folder)
+
+        check(path, ask=Source(stated()), today=TODAY, write=True)
+
+        assert [(row.folders, row.sha256) for row in rows(path)] == [
+            (("checkpoints",), ONE),
+            (("diffusion_models",), ONE),
+        ]
 
     def test_fills_in_and_never_overwrites(self, tmp_path: Path) -> None:
         path = tmp_path / "known.json"

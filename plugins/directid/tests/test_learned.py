@@ -185,6 +185,14 @@ class TestTheFile:
         assert path.read_bytes() == before
         assert sorted(one.name for one in tmp_path.iterdir()) == [".learned.json.lock", "learned.json"]
 
+    def test_what_a_killed_writer_left_is_cleared_away(self, tmp_path: Path) -> None:
+        left = tmp_path / ".learned.json.new"
+        left.symlink_to(tmp_path / "elsewhere")
+
+        remember(tmp_path / "learned.json", row(1), ignored)
+
+        assert sorted(one.name for one in tmp_path.iterdir()) == [".learned.json.lock", "learned.json"]
+
     def test_nothing_is_lost_when_several_processes_write(self, tmp_path: Path) -> None:
         path = tmp_path / "learned.json"
         context = multiprocessing.get_context("spawn")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from comfywatchman_directid.sources import CivitaiFile, HubFile, WebFile, hub_file, identify
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 AE = HubFile(repository="Comfy-Org/z_image_turbo", path="split_files/vae/ae.safetensors")
@@ -177,6 +177,7 @@ def test_url_and_reference_lead_back_to_the_same_file(source: HubFile | CivitaiF
     assert source.accepts(by_url)
 
 
+@settings(deadline=None)
 @given(
     st.text(min_size=1, max_size=40).filter(str.isprintable),
     st.sampled_from(["main", "v1.0", "refs/pr/7", COMMIT]),

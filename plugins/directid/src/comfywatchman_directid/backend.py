@@ -157,7 +157,7 @@ def user_paths(context: Context) -> tuple[Path, ...]:
     texts = [value] if isinstance(value, str) else value
     if not isinstance(texts, list | tuple) or not all(isinstance(text, str) and text for text in texts):
         raise _bad_setting("tables", "a list of paths")
-    paths = [_path(text) for text in texts]
+    paths = [_path(text, "tables") for text in texts]
     own = own_path(context)
     if own is not None and own not in paths and stamp_of(own) is not None:
         paths.append(own)
@@ -178,17 +178,21 @@ def learned_path(context: Context) -> Path | None:
     if value is False:
         return None
     if isinstance(value, str) and value:
-        return _path(value)
+        return _path(value, "learned")
     if value is not True:
         raise _bad_setting("learned", "a path, true or false")
     return context.cache_dir / FILE_NAME if context.cache_dir else None
 
 
-def _path(text: str) -> Path:
+def _path(text: str, key: str) -> Path:
+    # Nothing is read from the current directory: it may be a stranger's workflow repository.
     try:
-        return Path(text).expanduser()
+        path = Path(text).expanduser()
     except RuntimeError:  # ~somebody whom nobody knows
-        return Path(text)
+        path = Path(text)
+    if not path.is_absolute():
+        raise _bad_setting(key, f"a whole path, from the root or from ~: {text[:200]!a}")
+    return path
 
 
 def _bad_setting(key: str, what: str) -> BackendError:

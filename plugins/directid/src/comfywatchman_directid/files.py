@@ -33,10 +33,13 @@ def read_bounded(path: Path) -> bytes:
     """
     # O_NONBLOCK: opening a pipe that nobody writes would wait for ever
     descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    with open(descriptor, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(descriptor).st_mode):
             raise OSError("it is not an ordinary file")
-        data = file.read(MOST_BYTES + 1)
+        with open(descriptor, "rb", closefd=False) as file:
+            data = file.read(MOST_BYTES + 1)
+    finally:
+        os.close(descriptor)
     if len(data) > MOST_BYTES:
         raise OSError(f"it has more than {MOST_BYTES} bytes")
     return data
@@ -45,17 +48,18 @@ def read_bounded(path: Path) -> bytes:
 def replace_whole(path: Path, data: bytes) -> None:
     """Put *data* at *path* so that a reader sees the old file or the new one, whatever happens in between.
 
-    A symbolic link stays one; what it leads to is replaced. An existing file keeps its mode, a new one is 0600.
+    One writer at a time: hold :func:`locked`. A symbolic link stays one; what it leads to is replaced. An existing
+    file keeps its mode, a new one is 0600.
 
     :raises OSError: It could not be written; the old file is as it was.
     """
-    import tempfile  # brings shutil and random: only when something is written
-
     path = Path(os.path.realpath(path))
     path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    descriptor, staged = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".new", dir=path.parent)
+    staged = path.with_name(f".{path.name}.new")
+    staged.unlink(missing_ok=True)  # of a writer that was killed
     try:
-        with open(descriptor, "wb") as file:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+        with open(os.open(staged, flags, 0o600), "wb") as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -64,8 +68,7 @@ def replace_whole(path: Path, data: bytes) -> None:
                     os.fchmod(file.fileno(), stat.S_IMODE(path.stat().st_mode) & 0o777)
         os.replace(staged, path)
     except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(staged)
+        staged.unlink(missing_ok=True)
         raise
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from comfywatchman_core import BackendError, Match, ModelRequest, errors
 
-from .checking import Ask, Finding, compare, merged
+from .checking import Ask, Finding, State, compare, merged
 from .documents import parse_document, render_document
 from .files import locked, read_bounded, replace_whole
 from .rows import KnownModel, folder_key, name_key
@@ -44,6 +44,8 @@ def add(
             code=errors.ErrorCode.NOT_FOUND,
             hint="Check the reference, and `comfywatchman backends`.",
         )
+    if offer.obstacle is not None and offer.sha256 is None:
+        raise BackendError(offer.obstacle.message, code=offer.obstacle.code, hint=offer.obstacle.hint)
     if sha256 and offer.sha256 and offer.sha256 != sha256.lower():
         raise BackendError(
             f"its source states sha256 {offer.sha256}, where {sha256.lower()} is asked for",
@@ -95,11 +97,11 @@ def check(path: Path, *, ask: Ask, today: datetime.date, pattern: str = "*", wri
 def filled(rows: Sequence[KnownModel], findings: Sequence[Finding]) -> list[KnownModel]:
     """The rows, with what *findings* add to them; a row that changed at its source stays as it is."""
     fresh = {
-        (finding.row.name, finding.row.source.key): finding.fresh
+        (finding.row.name, finding.row.folders, finding.row.source): finding.fresh
         for finding in findings
-        if finding.fresh and finding.state.value in ("same", "filled", "moved")
+        if finding.fresh and finding.state in (State.SAME, State.FILLED, State.MOVED)
     }
-    return [fresh.get((row.name, row.source.key), row) for row in rows]
+    return [fresh.get((row.name, row.folders, row.source), row) for row in rows]
 
 
 def matches(row: KnownModel, pattern: str) -> bool:
