@@ -15,7 +15,7 @@ from attrs import define, field
 from comfywatchman_core.errors import WorkflowError
 
 from .loaders import LoaderTable
-from .nodes import Node, align, names_a_file, pair, widget_names
+from .nodes import Node, align, names_a_file, names_something, pair, widget_names
 
 MAX_NODES = 200_000
 """Nodes after every subgraph is expanded; a few nested definitions can stand for billions."""
@@ -120,6 +120,8 @@ class _Scope:
     """What the instances around this scope declare."""
     expanding: frozenset[str] = frozenset()
     """Definitions around this scope, against cycles."""
+    brings_files: bool = False
+    """The values that come in from outside may name files."""
 
 
 class _Reader:
@@ -169,22 +171,28 @@ class _Reader:
             return
         definition = self._definitions[definition_id]
         promoted, overrides = _host_values(scope, host, definition)
+        host_links = _links_by_input(host)
+        outside = (*promoted.values(), *overrides.values())
         yield from self._walk(
             _Scope(
                 definition,
                 prefix=f"{scope.prefix}{_id(host)}:",
                 active=scope.active and not _is_switched_off(host),
                 outer=scope,
-                host_links=_links_by_input(host),
+                host_links=host_links,
                 promoted=promoted,
                 overrides=overrides,
                 declarations=(*_declarations(host), *scope.declarations)[:_MAX_DECLARATIONS],
                 expanding=scope.expanding | {definition_id},
+                brings_files=bool(host_links) or any(names_something(value) for value in outside),
             )
         )
 
     def _plain(self, scope: _Scope, node: Mapping[str, Any], node_class: str) -> Node | None:
-        widgets = pair(node, self._loaders.node_class(node_class), self._loaders.nothing)
+        described = self._loaders.node_class(node_class)
+        if described is None and not self._may_name(scope, node, node_class):
+            return None
+        widgets = pair(node, described, self._loaders.nothing)
         linked = _links_by_widget(node)
         if linked or scope.overrides:
             widgets = _driven(scope, node, widgets, linked)
@@ -198,6 +206,16 @@ class _Reader:
             tuple(widgets),
             (*declared, *scope.declarations) if scope.declarations else declared,
         )
+
+    def _may_name(self, scope: _Scope, node: Mapping[str, Any], node_class: str) -> bool:
+        """Tell the few nodes that may name a model from the many that do not, before anything else is asked of them."""
+        if node_class in self._loaders.notes:
+            return True
+        if node_class in self._loaders.silent:
+            return False
+        if _is_of_interest(node) or _declarations(node):
+            return True
+        return scope.brings_files and (bool(scope.overrides) or bool(_links_by_widget(node)))
 
     def _group(self, scope: _Scope, node: Mapping[str, Any], group: object) -> Iterator[Node]:
         """Take an old group node apart: the inner classes say what is loaded, the instance's values win."""
@@ -335,6 +353,16 @@ def _exchange_files(members: list[Mapping[str, Any]], given: list[Any]) -> list[
         else values
         for values in stored
     ]
+
+
+def _is_of_interest(node: Mapping[str, Any]) -> bool:
+    """Say whether a value of *node* may name a model, without looking at it closely."""
+    values = node.get("widgets_values")
+    if values is None:
+        values = node.get("widgets_values_named")
+    if isinstance(values, dict):
+        return any(names_something(value) for value in values.values())
+    return isinstance(values, list) and any(names_something(value) for value in values)
 
 
 def _id(node: Mapping[str, Any]) -> str:

@@ -55,6 +55,13 @@ def names_a_file(text: str) -> bool:
     return dot >= 0 and text[dot:].lower() in FILE_EXTENSIONS
 
 
+def names_something(value: object) -> bool:
+    """Say whether *value* may hold a model's name: cheap, and rather wrong than silent."""
+    if isinstance(value, str):
+        return names_a_file(value) or "embedding:" in value or "<lora:" in value
+    return isinstance(value, (dict, list)) and bool(value)
+
+
 def texts(widgets: Iterable[tuple[str, Any]]) -> Iterator[Text]:
     """Walk all strings of *widgets*, those inside objects and lists included."""
     for name, value in widgets:

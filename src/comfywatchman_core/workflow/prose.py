@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from urllib.parse import unquote, urlsplit
 
 from comfywatchman_core.names import same_name_key
 
+from .nodes import names_a_file
+
 _LONGEST_TEXT = 1 << 20
 """Characters of one text that are looked at; prompts have thousands."""
-_DEEPEST_WEIGHT = 50
-"""Nested parentheses that are taken apart; deeper ones are looked at as they stand."""
 
 _EMBEDDING = re.compile(r"(?:^|(?<=\s))embedding:([^\s<\[]+)")
+_PARENTHESIS = re.compile(r"\\[()]|[()]")
 _LORA = re.compile(r"<lora:([^:<>\n]+)(?::[^<>\n]*)?>")
 _LINK = re.compile(r"\[([^\]\n]{1,300})\]\(\s*<?(https?://[^\s<>()\"']+)|(https?://[^\s<>\"'`\]|]+)", re.IGNORECASE)
 
@@ -46,15 +48,17 @@ def lora_tags(text: str) -> Iterator[str]:
 
 
 def links(text: str) -> Iterator[tuple[str, str]]:
-    """Find addresses in a note, with the name that the note or the address gives the file.
+    """Find addresses of model files in a note, with the name that the note or the address gives the file.
 
     :returns: Pairs of a comparable base name and the address.
     """
     for found in _LINK.finditer(text[:_LONGEST_TEXT]):
         address = (found[2] or found[3]).rstrip(".,;:!)")
-        if found[1]:
-            yield same_name_key(found[1].strip(" *`_").rpartition("/")[2]), address
-        yield base_name(address), address
+        label = (found[1] or "").strip(" *`_")
+        if names_a_file(label):
+            yield same_name_key(label).rpartition("/")[2], address
+        if names_a_file(address.partition("?")[0].partition("#")[0]):
+            yield base_name(address), address
 
 
 def base_name(address: str) -> str:
@@ -66,48 +70,47 @@ def base_name(address: str) -> str:
 
 
 def _segments(text: str) -> Iterator[str]:
-    """Split *text* where ComfyUI's weights begin and end; a weight itself is dropped."""
-    waiting = [(text.replace("\\)", "\0\1").replace("\\(", "\0\2"), 0)]
-    while waiting:
-        part, depth = waiting.pop()
-        if "(" not in part or depth >= _DEEPEST_WEIGHT:
-            yield part.replace("\0\1", ")").replace("\0\2", "(")
-            continue
-        inner: list[tuple[str, int]] = []
-        for piece in _top_level(part):
-            if len(piece) >= 2 and piece[0] == "(" and piece[-1] == ")":
-                inner.append((_unweighted(piece[1:-1]), depth + 1))
-            else:
-                # An unbalanced piece stays as it is: nothing in it can be split again.
-                inner.append((piece, _DEEPEST_WEIGHT))
-        waiting += reversed(inner)
+    """Split *text* where ComfyUI's weights begin and end; a weight itself is dropped.
+
+    Only parentheses that pair up count, as there: behind one too many at the end of a group nothing is
+    split any more, nor is anything inside a group that never ends.
+    """
+    opens, pairs = _paired(text)
+    closing = {end: start for start, end in pairs if not opens or start < opens[0]}
+    starting = {start for start in closing.values()}
+    begin = 0
+    for boundary in sorted((*closing, *starting)):
+        segment = text[begin:boundary]
+        if boundary in closing:
+            segment = _unweighted(segment, colon_may_lead=closing[boundary] + 1 < begin)
+        yield _unescaped(segment)
+        begin = boundary + 1
+    yield _unescaped(text[begin:])
 
 
-def _top_level(text: str) -> Iterator[str]:
-    """Split *text* into its outermost parentheses and what lies between them."""
-    start = nesting = 0
-    for found in re.finditer(r"[()]", text):
-        at = found.start()
+def _paired(text: str) -> tuple[list[int], list[tuple[int, int]]]:
+    """Pair the parentheses of *text* that are not escaped: those left open, and the pairs."""
+    opens: list[int] = []
+    pairs: list[tuple[int, int]] = []
+    for found in _PARENTHESIS.finditer(text):
         if found[0] == "(":
-            if nesting == 0 and at > start:
-                yield text[start:at]
-                start = at
-            nesting += 1
-        else:
-            nesting -= 1
-            if nesting == 0:
-                yield text[start : at + 1]
-                start = at + 1
-    if start < len(text):
-        yield text[start:]
+            opens.append(found.start())
+        elif found[0] == ")":
+            if not opens:
+                break
+            pairs.append((opens.pop(), found.start()))
+    return opens, pairs
 
 
-def _unweighted(text: str) -> str:
-    colon = text.rfind(":")
-    if colon > 0:
-        try:
-            float(text[colon + 1 :])
-        except ValueError:
-            return text
-        return text[:colon]
-    return text
+def _unweighted(segment: str, *, colon_may_lead: bool) -> str:
+    """Drop ``:1.1`` from the end of a group; a colon that is the group's first character begins no weight."""
+    colon = segment.rfind(":")
+    if colon > 0 or (colon == 0 and colon_may_lead):
+        with suppress(ValueError):
+            float(segment[colon + 1 :])
+            return segment[:colon]
+    return segment
+
+
+def _unescaped(segment: str) -> str:
+    return segment.replace("\\(", "(").replace("\\)", ")")

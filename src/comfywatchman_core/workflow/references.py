@@ -65,10 +65,10 @@ def references(node: Node, loaders: LoaderTable) -> Iterator[Reference]:
     dead = _dead_rows(node.widgets, described)
     for text in texts(node.widgets):
         if "embedding:" in text.value:
-            for name in embeddings(text.value):
+            for name in dict.fromkeys(embeddings(text.value)):
                 yield Reference(name, ("embeddings",), text.name, node, Kind.EMBEDDING, text.live)
         if "<lora:" in text.value and node.node_class in loaders.lora_tags:
-            for name in lora_tags(text.value):
+            for name in dict.fromkeys(lora_tags(text.value)):
                 yield Reference(name, ("loras",), text.name, node, live=text.live)
         live = text.live and text.name not in dead
         yield from _named(text, node, described, loaders, fetches=fetches, selectable=selectable, live=live)

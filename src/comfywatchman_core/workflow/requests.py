@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from pathlib import PurePosixPath
 from typing import Any
 
 from attrs import evolve, frozen
@@ -11,7 +10,7 @@ from attrs import evolve, frozen
 from comfywatchman_core.errors import UnsafeName
 from comfywatchman_core.folders import canonical_key
 from comfywatchman_core.models import Digest, ModelRequest, NodeRef
-from comfywatchman_core.names import has_model_extension, safe_name, same_name_key
+from comfywatchman_core.names import has_model_extension, same_name_key
 from comfywatchman_core.report import Problem
 
 from .loaders import LoaderTable
@@ -74,15 +73,16 @@ def read_nodes(
     :param declared: ``models`` at the root of the workflow, an older place for declarations.
     """
     asked: list[_Asked] = []
-    addresses: dict[str, list[str]] = {}
+    notes: list[str] = []
     at_root = _read_declarations(declared)
     for node in nodes:
         if node.node_class in loaders.notes:
-            _collect_addresses(node, addresses)
+            notes += [text.value for text in texts(node.widgets)]
             continue
         own = _read_declarations(node.declarations)
         for reference in references(node, loaders):
             asked.append(_Asked(reference, _match(reference, own) or _match(reference, at_root)))
+    addresses = _addresses(notes) if asked else {}
     problems: dict[tuple[str, str], Problem] = {}
     requests: list[ModelRequest] = []
     for one in asked:
@@ -112,9 +112,7 @@ def read_parameters(named: Iterable[Named], label: str) -> Reading:
     for one in named:
         where = NodeRef(workflow=label, node="", node_class="", input="parameters")
         try:
-            requests.append(
-                ModelRequest(name=safe_name(one.name), folder=one.folder, digests=one.digests, wanted_by=(where,))
-            )
+            requests.append(ModelRequest(name=one.name, folder=one.folder, digests=one.digests, wanted_by=(where,)))
         except UnsafeName as error:
             problems.append(Problem(about=label, message=str(error), hint=error.hint, code="unsafe_name"))
     return Reading(requests=merge_requests(requests), problems=tuple(problems))
@@ -138,13 +136,12 @@ def _request(asked: _Asked, loaders: LoaderTable, label: str, addresses: Mapping
     if declaration is not None and not has_model_extension(spelled) and has_model_extension(declaration.name):
         spelled = declaration.name
     folder, spelled = _place(reference, declaration, loaders, spelled)
-    name = safe_name(spelled)
     return ModelRequest(
-        name=name,
+        name=spelled,
         folder=folder,
         url=declaration.url if declaration else None,
         digests=declaration.digests if declaration else (),
-        hints=_hints(name, addresses),
+        hints=_hints(spelled, addresses) if addresses else (),
         wanted_by=(
             NodeRef(
                 workflow=label,
@@ -179,20 +176,23 @@ def _place(reference: Reference, declaration: _Declaration | None, loaders: Load
     return declared if declared in fitting else fitting[0], name
 
 
-def _hints(name: PurePosixPath, addresses: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
-    key = same_name_key(name.name)
+def _hints(name: str, addresses: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    key = same_name_key(name).rpartition("/")[2]
     found = addresses.get(key, ())
     if not found and not has_model_extension(name):
         found = [url for known in addresses if known.rpartition(".")[0] == key for url in addresses[known]]
     return tuple(found)[:_MAX_HINTS]
 
 
-def _collect_addresses(note: Node, addresses: dict[str, list[str]]) -> None:
-    for text in texts(note.widgets):
-        for key, address in links(text.value):
-            known = addresses.setdefault(key, [])
+def _addresses(notes: Iterable[str]) -> dict[str, list[str]]:
+    """Collect the addresses of files that the notes of a workflow mention, by the comparable name of the file."""
+    found: dict[str, list[str]] = {}
+    for text in notes:
+        for key, address in links(text):
+            known = found.setdefault(key, [])
             if address not in known and len(known) < _MAX_HINTS and len(address) <= _LONGEST_URL:
                 known.append(address)
+    return found
 
 
 def _read_declarations(entries: Sequence[Mapping[str, Any]]) -> tuple[_Declaration, ...]:
