@@ -1,0 +1,165 @@
+"""The digests of files that were read before, so that nothing is hashed twice.
+
+A digest is believed as long as the file's size, times and inode are those it
+was computed at. Times come from the file system and are only compared for
+equality: a clock that is set back does no harm.
+"""
+
+from __future__ import annotations
+
+import os
+import threading
+import time
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+from attrs import frozen
+
+from comfywatchman_core.verify import sha256_of_file
+
+from .database import Database
+from .seals import seal
+
+_TICK = 10_000_000
+"""Nanoseconds: the coarsest clock that Linux gives files their times from (CONFIG_HZ=100)."""
+_COARSE = 2_000_000_000
+"""The same on file systems that keep whole seconds; two of them on FAT."""
+
+
+@frozen(kw_only=True)
+class Seen:
+    """What is known of a file's bytes."""
+
+    sha256: str
+    flaw: str = ""
+    """Why the file is no good, as a clause that continues "the file …"; empty where nothing speaks against it."""
+
+
+class Digests:
+    """Remembers SHA256 by path, and forgets by itself when a file changes. Safe to share between threads.
+
+    :param now: The clock that file times are compared with, in nanoseconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        *,
+        now: Callable[[], int] = time.time_ns,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._database = database
+        self._now = now
+        self._sleep = sleep
+        self._lock = threading.Lock()
+        self._rows: dict[bytes, tuple[str, Seen]] = {}
+        self._has_all = False
+
+    def sha256(self, path: Path, cancelled: Callable[[], bool] = lambda: False) -> str:
+        """The SHA256 of the file at *path*, read only if it has to be.
+
+        :raises Cancelled: The caller asked to stop.
+        :raises OSError: The file cannot be read.
+        """
+        status = os.stat(path)
+        seen = self.recall(path, status)
+        if seen is not None:
+            return seen.sha256
+        sha256 = sha256_of_file(path, cancelled)
+        self.note(path, status, sha256)
+        return sha256
+
+    def recall(self, path: Path, status: os.stat_result) -> Seen | None:
+        """What is known of the file at *path*, if it still is the one with *status*."""
+        identity, seen = self._row(_key(path)) or ("", None)
+        return seen if identity == identity_of(status) else None
+
+    def last_seen(self, path: Path, status: os.stat_result) -> Seen | None:
+        """As :meth:`recall`, for a file whose bytes nobody should have changed: size, inode and time of the last
+        writing are the same, though something else about the file may not be."""
+        identity, seen = self._row(_key(path)) or ("", None)
+        return seen if identity.rpartition(":")[0] == identity_of(status).rpartition(":")[0] else None
+
+    def note(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> None:
+        """Remember what the file at *path* holds.
+
+        :param status: Taken before the bytes were read. If the file is another one by now, nothing is remembered.
+        """
+        self.note_all([(path, status, Seen(sha256=sha256, flaw=flaw))])
+
+    def note_all(self, found: Iterable[tuple[Path, os.stat_result, Seen]]) -> None:
+        """:meth:`note` for many files, in one step."""
+        rows: list[tuple[object, ...]] = []
+        for path, status, seen in found:
+            if not self._is_settled(path, status):
+                continue
+            key, identity = _key(path), identity_of(status)
+            with self._lock:
+                self._rows[key] = (identity, seen)
+            rows.append((key, identity, seen.sha256, seen.flaw, seal(key, identity, seen.sha256, seen.flaw)))
+        if rows:
+            self._database.write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", rows)
+
+    def forget(self, path: Path) -> None:
+        """Drop what is known of *path*."""
+        key = _key(path)
+        with self._lock:
+            self._rows.pop(key, None)
+        self._database.write("DELETE FROM digests WHERE path = ?", [(key,)])
+
+    def load_all(self) -> None:
+        """Read everything at once, for a caller that will ask about thousands of files."""
+        rows = dict(filter(None, map(_read, self._database.read("SELECT * FROM digests"))))
+        with self._lock:
+            self._rows = {**rows, **self._rows}
+            self._has_all = True
+
+    def _row(self, key: bytes) -> tuple[str, Seen] | None:
+        with self._lock:
+            known = self._rows.get(key)
+            if known is not None or self._has_all:
+                return known
+        found = self._database.read("SELECT * FROM digests WHERE path = ?", (key,))
+        read = _read(found[0]) if found else None
+        if read is None:
+            return None
+        with self._lock:
+            return self._rows.setdefault(key, read[1])
+
+    def _is_settled(self, path: Path, status: os.stat_result) -> bool:
+        """Say whether a change from now on would show in the file's times, and whether none has happened so far.
+
+        Clocks of file systems tick slowly: a file that is written twice within a tick looks unchanged.
+        """
+        grain = _COARSE if status.st_mtime_ns % 1_000_000_000 == 0 else _TICK
+        rest = grain - abs(self._now() - status.st_mtime_ns)
+        if rest > 0:
+            if grain > _TICK:
+                return False
+            self._sleep(rest / 1e9)
+        try:
+            return identity_of(os.stat(path)) == identity_of(status)
+        except OSError:
+            return False
+
+
+def identity_of(status: os.stat_result) -> str:
+    """Spell out what changes when a file does.
+
+    The last part changes with every writing, whatever is done to the others afterwards. Device numbers are left
+    out: they differ after a restart on many file systems.
+    """
+    return f"{status.st_size}:{status.st_ino}:{status.st_mtime_ns}:{status.st_ctime_ns}"
+
+
+def _key(path: Path) -> bytes:
+    return os.fsencode(os.path.abspath(path))
+
+
+def _read(row: tuple[object, ...]) -> tuple[bytes, tuple[str, Seen]] | None:
+    *fields, check = row
+    if seal(*fields) != check:
+        return None  # damaged on the disk: the file is hashed again
+    key, identity, sha256, flaw = fields
+    assert isinstance(key, bytes)
+    return key, (str(identity), Seen(sha256=str(sha256), flaw=str(flaw)))
