@@ -67,6 +67,21 @@ class ModelFolders:
         return cls._build(_absolute(models), None, extra, None)
 
     @classmethod
+    def of_installation(
+        cls, roots: Mapping[str, tuple[Path, ...]], extensions: Mapping[str, frozenset[str]]
+    ) -> ModelFolders:
+        """Take the folders as a running ComfyUI states them.
+
+        :param roots: Canonical key to directories in search order.
+        :param extensions: Canonical key to the suffixes it lists, where it says them.
+        """
+        checkpoints = next(iter(roots.get("checkpoints", ())), Path("models", "checkpoints"))
+        models = checkpoints.parent
+        base = models.parent if (models.parent / "custom_nodes").is_dir() else None
+        own = {key: (models / directory,) for key, directory in key_table().packs.items()}
+        return cls(models=models, base=base, configured={**own, **roots}, extensions=extensions)
+
+    @classmethod
     def _build(cls, models: Path, base: Path | None, files: Iterable[Path], output: Path | None) -> ModelFolders:
         table = key_table()
         roots: dict[str, list[Path]] = {key: [models / name for name in names] for key, names in table.core.items()}

@@ -433,4 +433,4 @@ def _constant(source: Mapping[str, Any]) -> Any:
     if source.get("type") == "PrimitiveNode":
         return listed[0] if listed else _UNKNOWN
     strings = [value for value in listed if isinstance(value, str)]
-    return strings[0] if len(strings) == 1 and names_a_file(strings[0]) else _UNKNOWN
+    return strings[0] if len(strings) == 1 and names_something(strings[0]) else _UNKNOWN

@@ -158,7 +158,7 @@ def widget_names(node: Mapping[str, Any]) -> list[str]:
 def align(names: Sequence[str], values: Sequence[Any]) -> list[tuple[str, Any]] | None:
     """Pair *names* with *values*; ``None`` when they do not fit.
 
-    A seed is followed by how it changes after each run, a value without a widget of that name.
+    A seed, or a choice, may be followed by how it changes after each run: a value without a widget of that name.
     """
     surplus = len(values) - len(names)
     if surplus == 0:
@@ -168,7 +168,7 @@ def align(names: Sequence[str], values: Sequence[Any]) -> list[tuple[str, Any]] 
     paired: list[tuple[str, Any]] = []
     remaining = iter(names)
     for value in values:
-        if surplus and value in _CONTROLS_SEEN and paired and isinstance(paired[-1][1], (int, float)):
+        if surplus and paired and isinstance(value, str) and value in _CONTROLS:
             paired.append(("control_after_generate", value))
             surplus -= 1
             continue
@@ -177,16 +177,6 @@ def align(names: Sequence[str], values: Sequence[Any]) -> list[tuple[str, Any]] 
             return None
         paired.append((name, value))
     return paired if surplus == 0 else None
-
-
-class _Controls(frozenset[str]):
-    """Membership that takes unhashable values for absent."""
-
-    def __contains__(self, value: object) -> bool:
-        return isinstance(value, str) and super().__contains__(value)
-
-
-_CONTROLS_SEEN = _Controls(_CONTROLS)
 
 
 def _plausible(paired: Iterable[tuple[str, Any]], described: NodeClass) -> bool:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .graph import MAX_NODES
-from .nodes import Node, names_a_file
+from .nodes import Node, names_something
 
 
 def is_prompt(document: object) -> bool:
@@ -51,7 +51,7 @@ def _is_link(value: object) -> bool:
 
 
 def _constant(source: object) -> str | None:
-    """The file name that a node hands on as its only string."""
+    """The text that a node hands on as its only string, if it names a model."""
     inputs = source.get("inputs") if isinstance(source, dict) else None
     strings = [value for value in inputs.values() if isinstance(value, str)] if isinstance(inputs, dict) else []
-    return strings[0] if len(strings) == 1 and names_a_file(strings[0]) else None
+    return strings[0] if len(strings) == 1 and names_something(strings[0]) else None

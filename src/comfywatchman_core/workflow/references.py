@@ -63,11 +63,16 @@ def references(node: Node, loaders: LoaderTable) -> Iterator[Reference]:
     fetches = loaders.downloads_itself(node.node_class)
     selectable = _selectable(node.declarations)
     dead = _dead_rows(node.widgets, described)
-    for text in texts(node.widgets):
+    found = list(texts(node.widgets))
+    # Lists of LoRAs stand beside the tags they were made from, and say which of them are switched off.
+    reads_tags = node.node_class in loaders.lora_tags and not (
+        described is not None and any(described.keys(text.name) for text in found)
+    )
+    for text in found:
         if "embedding:" in text.value:
             for name in dict.fromkeys(embeddings(text.value)):
                 yield Reference(name, ("embeddings",), text.name, node, Kind.EMBEDDING, text.live)
-        if "<lora:" in text.value and node.node_class in loaders.lora_tags:
+        if reads_tags and "<lora:" in text.value:
             for name in dict.fromkeys(lora_tags(text.value)):
                 yield Reference(name, ("loras",), text.name, node, live=text.live)
         live = text.live and text.name not in dead
