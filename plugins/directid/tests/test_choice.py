@@ -332,6 +332,7 @@ class TestWhoseWordCounts:
 
         assert offer.match is Match.SOURCE_ID
         assert not offer.trusted
+        assert offer.notes == ("it was downloaded on this machine before",)
 
     def test_a_row_claims_no_more_than_it_may(self) -> None:
         source = HubFile(repository="o/r", path="a.safetensors")

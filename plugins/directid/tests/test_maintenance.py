@@ -12,7 +12,8 @@ from types import ModuleType
 from typing import Any
 
 import pytest
-from comfywatchman_directid.documents import parse_document
+from attrs import evolve
+from comfywatchman_directid.documents import parse_document, render_document
 from comfywatchman_directid.rows import KnownModel
 from comfywatchman_directid.sources import CivitaiFile, HubFile
 
@@ -59,6 +60,18 @@ def write(table: Path, *models: dict[str, Any]) -> None:
 
 def hub_model(name: str, repository: str, **more: Any) -> dict[str, Any]:
     return {"name": name, "folders": ["vae"], "source": f"hf:{repository}/{name}", **more}
+
+
+def unproven(table: Path) -> tuple[KnownModel, ...]:
+    """The rows without digests and fixed commits, as they were before anybody looked; the table is written so."""
+    bare = [
+        evolve(row, sha256=None, source=evolve(row.source, revision="main", commit=""))
+        if isinstance(row.source, HubFile)
+        else evolve(row, sha256=None)
+        for row in rows(table)
+    ]
+    table.write_bytes(render_document(bare))
+    return tuple(bare)
 
 
 class TestSeeding:
@@ -237,6 +250,30 @@ class TestFilling:
         assert row.sha256 == sha256(pruned)
         assert isinstance(row.source, CivitaiFile)
         assert (row.source.model, row.source.file) == (model.id, version.files[1].id)
+
+    def test_the_whole_packaged_table_is_filled_with_one_request_a_file(
+        self, known: ModuleType, hub: Any, civitai: Any, table: Path
+    ) -> None:
+        from standins.civitai import File, Version
+
+        table.write_bytes(known.TABLE.read_bytes())
+        repositories: dict[str, dict[str, bytes]] = {}
+        for row in unproven(table):
+            data = safetensors(row.source.reference, 64)
+            if isinstance(row.source, HubFile):
+                repositories.setdefault(row.source.repository, {})[row.source.path] = data
+            elif isinstance(row.source, CivitaiFile):
+                metadata = {key: value for key, value in row.source.wish if key != "type"}
+                version = Version("v1", [File(row.name, data, metadata=metadata)], id=row.source.version)
+                civitai.add_model(name=row.name, type="Checkpoint", versions=[version])
+        for name, files in repositories.items():
+            hub.add_repo(name, files)
+
+        assert self.run(known, hub, civitai, table, "fill") == 0
+
+        assert all(row.sha256 and row.size and row.checked for row in rows(table))
+        assert hub.counted("api") == 0
+        assert len(hub.requests) == sum(map(len, repositories.values()))
 
     def test_tells_what_changed_and_leaves_it_as_it_was(
         self, known: ModuleType, hub: Any, civitai: Any, table: Path, capsys: pytest.CaptureFixture[str]

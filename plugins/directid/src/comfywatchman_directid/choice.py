@@ -152,6 +152,8 @@ def _offer(request: ModelRequest, found: Found, match: Match, notes: tuple[str, 
     row, source = found.row, found.row.source
     if row.is_renamed:
         notes = (*notes, f"its source calls it {source.name}")
+    if not found.table.curated:
+        notes = (*notes, "it was downloaded on this machine before")
     folder = folder_key(request.folder)
     if not folder and len(row.folders) == 1:
         folder = folder_key(row.folders[0])
