@@ -13,6 +13,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from attrs import asdict, field, frozen
 
 from .addresses import redact
+from .atomic import write_text
 from .backends import CORE
 from .errors import UnsafeName, UsageError
 from .models import Candidate, Digest, Match, ModelRequest, NodeRef
@@ -142,23 +143,8 @@ def differences(plan: Plan, entries: Iterable[Entry]) -> tuple[str, ...]:
 
 def write_plan(plan: Plan, path: Path) -> None:
     """Write the plan file, whole or not at all. :raises UsageError: It cannot be written."""
-    import os
-    import tempfile
-
     try:
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-        try:
-            with open(descriptor, "w", encoding="utf-8") as file:
-                file.write(plan.text())
-                file.flush()
-                os.fsync(file.fileno())
-            umask = os.umask(0)
-            os.umask(umask)
-            os.chmod(temporary, 0o666 & ~umask)
-            os.replace(temporary, path)
-        except BaseException:
-            os.unlink(temporary)
-            raise
+        write_text(path, plan.text())
     except OSError as error:
         raise UsageError(f"the plan {path} cannot be written: {error.strerror}", hint="Pass another -o.") from error
 

@@ -9,9 +9,10 @@ from comfywatchman_core.folders import ModelFolders
 from comfywatchman_core.jsonlines import SCHEMA
 from comfywatchman_core.leftovers import Leftover, leftovers, remove
 from comfywatchman_core.report import EXIT_CODE_OF, ExitCode
+from comfywatchman_core.units import size_text
 
 from .results import write_line
-from .terminal import complain, size_text
+from .terminal import complain
 
 
 def found_below(folders: ModelFolders) -> list[Leftover]:

@@ -15,14 +15,15 @@ from attrs import evolve
 from comfywatchman_core.config import Config, Rules
 from comfywatchman_core.conversation import Conversation
 from comfywatchman_core.doctor import Finding, examine
-from comfywatchman_core.errors import UsageError
+from comfywatchman_core.errors import UsageError, error_of
 from comfywatchman_core.events import Event
+from comfywatchman_core.htmlreport import write_page
 from comfywatchman_core.jsonlines import SCHEMA, event_line, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
 from comfywatchman_core.plan import differences, make_plan, read_plan, write_plan
 from comfywatchman_core.report import ExitCode, Report
 from comfywatchman_core.run import model_folders
-from comfywatchman_core.search import error_of
+from comfywatchman_core.units import size_text
 from comfywatchman_core.watchman import Watchman
 
 from . import results
@@ -30,7 +31,7 @@ from .clean import clean, found_below
 from .configuration import show
 from .export import script
 from .signals import interruptible
-from .terminal import about, complain, say, size_text
+from .terminal import about, complain, say
 
 
 def run(options: Namespace) -> int:
@@ -138,6 +139,8 @@ def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report]
         report = evolve(report, interrupted=interruption.code)
         if getattr(options, "output", None) is not None and interruption.code is None:
             write_plan(make_plan(report.entries), Path(options.output))
+        if getattr(options, "report", None) is not None:
+            write_page(report, Path(options.report))
         return _tell(options, report)
 
 

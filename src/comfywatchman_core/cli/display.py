@@ -23,8 +23,9 @@ from comfywatchman_core.events import (
     WorkflowRead,
 )
 from comfywatchman_core.report import Status
+from comfywatchman_core.units import size_text, time_text
 
-from .terminal import about, size_text, time_text
+from .terminal import about
 
 
 class _Amount(ProgressColumn):

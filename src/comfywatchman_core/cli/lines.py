@@ -13,8 +13,9 @@ from comfywatchman_core.events import (
 )
 from comfywatchman_core.models import Outcome
 from comfywatchman_core.report import Status
+from comfywatchman_core.units import size_text, time_text
 
-from .terminal import about, say, size_text, time_text
+from .terminal import about, say
 
 
 class Lines:

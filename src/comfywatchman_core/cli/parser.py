@@ -33,6 +33,7 @@ def make_parser() -> argparse.ArgumentParser:
     _add_resolving(get)
     _add_downloading(get)
     get.add_argument("--plan", metavar="FILE", help="carry out a plan file; nothing is searched for")
+    get.add_argument("--report", metavar="FILE", help="write a page of the run, to look at in a browser")
     get.add_argument("--dry-run", action="store_true", help="show what would be downloaded, and download nothing")
 
     scan = _command(commands, "scan", "what is needed, and whether it is there; no network")

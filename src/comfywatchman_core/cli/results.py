@@ -10,8 +10,7 @@ from comfywatchman_core.addresses import printable, redact
 from comfywatchman_core.backends import Listing, State
 from comfywatchman_core.models import Candidate, Outcome, Verdict
 from comfywatchman_core.report import Entry, Problem, Report, Status
-
-from .terminal import size_text, time_text
+from comfywatchman_core.units import size_text, time_text
 
 _COLORS = {
     Status.PRESENT: "32",
