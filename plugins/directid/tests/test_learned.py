@@ -9,6 +9,7 @@ import stat
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from comfywatchman_directid import learned
 from comfywatchman_directid.documents import parse_document
 from comfywatchman_directid.learned import remember, row_for
@@ -154,6 +155,12 @@ class TestTheFile:
             remember(path, row(1), ignored)
 
         assert path.read_bytes() == newer
+
+    def test_takes_no_row_that_would_make_it_unreadable(self, tmp_path: Path) -> None:
+        with pytest.raises(BackendError, match="not a safe file name"):
+            remember(tmp_path / "learned.json", evolve(row(1), name="con.safetensors"), ignored)
+
+        assert list(tmp_path.iterdir()) == []
 
     def test_a_link_stays_a_link(self, tmp_path: Path) -> None:
         real = tmp_path / "real.json"

@@ -34,6 +34,10 @@ def test_every_spelling_of_a_file_on_the_hub_is_the_same_file(text: str) -> None
     assert identify(text) == AE
 
 
+def test_a_blank_in_a_path_may_be_written_as_it_is() -> None:
+    assert identify("https://huggingface.co/a/b/resolve/main/x y.pt") == HubFile(repository="a/b", path="x y.pt")
+
+
 @pytest.mark.parametrize(
     ("text", "revision"),
     [
@@ -74,6 +78,14 @@ def test_a_revision_is_part_of_what_is_meant(text: str, revision: str) -> None:
         "ae.safetensors",
         "vae/ae.safetensors",
         "civitai:4384",
+        "civitai:1@0",
+        "civitai:1@2147483648",
+        "civitai:1@2+99999999999999999999",
+        "civitai:1@٣",
+        "https://civitai.com/api/download/models/99999999999",
+        "https://example.org/a b.safetensors",
+        "https://example.org/\ud800.safetensors",
+        "https://example.org/\u202etxt.safetensors",
         "hf:a/b",
         "hf:",
         "",

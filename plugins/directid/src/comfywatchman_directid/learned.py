@@ -61,6 +61,7 @@ def remember(path: Path, row: KnownModel, tell: Callable[[str], None]) -> bool:
     :raises BackendError: The table is not to be touched.
     :raises OSError: It cannot be written.
     """
+    parse_document(render_document([row]), "what was learned")  # one bad row would make the whole table unreadable
     with _turn, locked(path):
         rows = list(_present_rows(path, tell))
         same = [one for one in rows if _key(one) == _key(row)]

@@ -26,14 +26,14 @@ somewhere is dead, and says nothing of where the file is."""
 _LONGEST = 2048
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95}", re.ASCII)
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-_ID = re.compile(r"[1-9][0-9]{0,9}")
+_LARGEST_ID = 2147483647
 WISHES = ("type", "format", "size", "fp", "quantType")
 """The keys by which a download link of Civitai chooses among a version's files."""
 _AIR = re.compile(
     r"(?:urn:)?(?:air:)?[\w.-]*:[\w.-]*:civitai:(?P<model>\d+)@(?P<version>\d+)(?:\+(?P<file>\d+))?(?:\.\w+)?",
     re.IGNORECASE | re.ASCII,
 )
-_SHORT = re.compile(r"civitai:(?P<model>\d+)@(?P<version>\d+)(?:\+(?P<file>\d+))?", re.IGNORECASE)
+_SHORT = re.compile(r"civitai:(?P<model>\d+)@(?P<version>\d+)(?:\+(?P<file>\d+))?", re.IGNORECASE | re.ASCII)
 
 
 @frozen(kw_only=True)
@@ -201,12 +201,14 @@ def identify(text: str | None) -> Source | None:
     :returns: ``None`` for what names no single file: nothing at all, a page about
         several files, a repository, a name.
     """
-    if not text or len(text) > _LONGEST:
+    text = (text or "").strip()
+    if not text.isprintable() or len(text) > _LONGEST:
         return None
-    text = text.strip()
     if found := _SHORT.fullmatch(text) or _AIR.fullmatch(text):
-        file = found["file"]
-        return CivitaiFile(model=int(found["model"]), version=int(found["version"]), file=int(file) if file else None)
+        version, file = _id(found["version"]), _id(found["file"])
+        if version is None or (found["file"] and file is None):
+            return None
+        return CivitaiFile(model=_id(found["model"]), version=version, file=file)
     if text.lower().startswith("hf:"):
         return _hub_reference(text[3:].removeprefix("//"))
     if text.lower().startswith(("http://", "https://")):
@@ -246,7 +248,7 @@ def _address(text: str) -> Source | None:
             return _hub_address(parts.path)
         if host in CIVITAI_HOSTS:
             return _civitai_address(parts.path, parts.query)
-    if host.endswith(_STORAGE):
+    if host.endswith(_STORAGE) or " " in text:
         return None
     shown = f"[{host}]" if ":" in host else host
     netloc = shown if port in (None, 443) else f"{shown}:{port}"
@@ -278,12 +280,14 @@ def _civitai_address(path: str, query: str) -> CivitaiFile | None:
         model, version = parts[1], asked.get("modelVersionId") or asked.get("version") or ""
     else:
         return None
-    if not _ID.fullmatch(version):
+    number, file = _id(version), _id(asked.get("fileId"))
+    if number is None:
         return None
-    file = asked.get("fileId", "")
-    return CivitaiFile(
-        model=int(model) if model and _ID.fullmatch(model) else None,
-        version=int(version),
-        file=int(file) if _ID.fullmatch(file) else None,
-        wish=() if _ID.fullmatch(file) else wish,
-    )
+    return CivitaiFile(model=_id(model), version=number, file=file, wish=() if file else wish)
+
+
+def _id(text: str | None) -> int | None:
+    """Read an id of the catalogue; ``None`` for what cannot be one."""
+    if not text or not text.isascii() or not text.isdigit() or len(text) > len(str(_LARGEST_ID)):
+        return None
+    return int(text) if 0 < int(text) <= _LARGEST_ID else None
