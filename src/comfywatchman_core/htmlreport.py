@@ -17,6 +17,9 @@ from .jsonlines import result_line
 from .report import Report
 from .units import size_text, time_text
 
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""Nothing is loaded, whatever a name manages to smuggle in; the empty icon keeps a browser from asking for one."""
+
 _TONES = {
     "present": "good",
     "downloaded": "good",
@@ -47,7 +50,8 @@ def page(result: Mapping[str, Any]) -> str:
     body = "".join(
         (
             f"<h1>{escape(verdict)}</h1>",
-            f'<p class="soft">{_plural(summary["workflows"], "workflow")}, {_plural(summary["needed"], "file")} needed</p>',
+            f'<p class="soft">{_plural(summary["workflows"], "workflow")}, ',
+            f"{_plural(summary['needed'], 'file')} needed</p>",
             _counts(summary),
             *_groups(listed, largest),
             *_problems(result["problems"]),
@@ -56,8 +60,7 @@ def page(result: Mapping[str, Any]) -> str:
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        # nothing is loaded, whatever a name manages to smuggle in; an icon would be asked for otherwise
-        "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; img-src data:\">\n"
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<link rel="icon" href="data:,">\n'
         f"<title>comfywatchman: {escape(verdict)}</title>\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
