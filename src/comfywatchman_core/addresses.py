@@ -104,6 +104,24 @@ def leads_inside(url: str) -> bool:
     return any(is_private(address) for address in addresses_of(parts.hostname or "", port))
 
 
+def spells_private(url: str) -> bool:
+    """Say whether the host of *url* is private by its spelling, without a look-up: a number, or ``localhost``.
+
+    For addresses that a proxy would look up.
+    """
+    host = (split(url).hostname or "").rstrip(".")
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return is_private(host)
+    except ValueError:
+        pass
+    try:
+        return is_private(socket.inet_ntoa(socket.inet_aton(host)))
+    except (OSError, UnicodeError):
+        return False
+
+
 def check_scheme(url: str, *, endpoint: str = "", previous: str = "") -> None:
     """Refuse plain ``http``, except below *endpoint* and where it redirects to.
 

@@ -21,8 +21,8 @@ class HttpAnswer:
     """An answer read whole; bounded in size."""
 
     status: int
-    headers: Mapping[str, str]
-    """Names in lower case."""
+    headers: Mapping[str, str] = field(repr=False)
+    """Names in lower case. ``location`` and cookies may be as good as a password."""
     body: bytes = field(repr=False)
     url: str = field(repr=False)
     """Where the answer came from, after redirects. May hold a signature: never print it."""
@@ -47,14 +47,16 @@ class HttpAnswer:
 
     def error(self, message: str = "", *, hint: str | None = None) -> BackendError:
         """The error that this answer stands for, by its status."""
-        message = message or f"{addresses.redact(self.url)} answered {self.status}"
+        pause = retry_after(self.headers)
+        wish = f", and wants to be left alone for {pause:.0f} seconds" if pause else ""
+        message = message or f"{addresses.redact(self.url)} answered {self.status}{wish}"
         kind: type[BackendError] = AuthRequired if self.status in (401, 403) else BackendError
         return kind(
             message,
             hint=hint,
             code=code_of_status(self.status),
             http_status=self.status,
-            retry_after=retry_after(self.headers),
+            retry_after=pause,
             response=self,
         )
 

@@ -26,7 +26,8 @@ class ApiClient:
     every body, and follows redirects without handing credentials on.
 
     :param retries: Attempts after the first.
-    :param timeout: Seconds of silence after which an attempt is given up.
+    :param timeout: Seconds that one call may wait. Silence ends an attempt after 30 of them at the latest; a
+        source that wants to be left alone for longer is not waited for.
     """
 
     def __init__(
@@ -41,7 +42,8 @@ class ApiClient:
         self._transport = transport or Transport()
         self._gates = gates or HostGates()
         self._retries = retries
-        self._timeout = min(timeout, SILENCE_TIMEOUT)
+        self._silence = min(timeout, SILENCE_TIMEOUT)
+        self._patience = min(timeout, LONGEST_WAIT)
         self._cancelled = cancelled
 
     def request(
@@ -69,7 +71,8 @@ class ApiClient:
         :param shared: Headers without secrets (``Range``, ``Accept``), sent at every hop of a redirect.
         :param final: Statuses that the caller deals with itself; they are returned at once.
         :returns: The answer, whatever its status below 500, and 429 once retrying is pointless.
-        :raises BackendError: No answer; 5xx to the last; a body over *limit*; a refused redirect.
+        :raises BackendError: No answer; 5xx to the last; a body over *limit*; a refused redirect;
+            ``rate_limited``: the source wants to be left alone for longer than this client waits.
         :raises Cancelled: The caller asked to stop.
         """
         url = with_query(url, params)
@@ -78,6 +81,7 @@ class ApiClient:
         for attempt in range(attempts):
             last = attempt == attempts - 1
             self._check_cancelled()
+            self._check_patience(home)
             self._gates.pass_through(home, self._cancelled)
             try:
                 answer = self._transport.open(
@@ -87,7 +91,7 @@ class ApiClient:
                     credentials=headers,
                     endpoint=home if endpoint is None else endpoint,
                     body=body,
-                    silence=self._timeout,
+                    silence=self._silence,
                     follow=follow,
                 ).answer(limit)
             except TransportError as error:
@@ -101,19 +105,16 @@ class ApiClient:
                 )
             if answer.status not in TRANSIENT or answer.status in final:
                 return answer
-            pause = retry_after(answer.headers)
-            if pause is not None and pause > LONGEST_WAIT:
-                last = True
-            if not last:
-                self._gates.close(home, pause if pause is not None else backoff(attempt))
-            elif answer.status == 429:
-                if pause is not None:
-                    self._gates.close(home, min(pause, LONGEST_WAIT))
+            told = retry_after(answer.headers)
+            pause = max(told or 0.0, backoff(attempt))
+            if not last and pause <= self._patience:
+                self._gates.close(home, pause)
+                continue
+            if told is not None:
+                self._gates.close(home, told)
+            if answer.status == 429:
                 return answer
-            else:
-                raise answer.error(hint="The service has trouble; try again later.")
-            if last:
-                break
+            raise answer.error(hint="The service has trouble; try again later.")
         raise AssertionError("unreachable")
 
     def get(self, url: str, **options: Any) -> HttpAnswer:
@@ -126,6 +127,17 @@ class ApiClient:
         if not 200 <= answer.status < 300:
             raise answer.error()
         return answer.json()
+
+    def _check_patience(self, home: str) -> None:
+        wait = self._gates.remaining(home)
+        if wait > self._patience:
+            raise BackendError(
+                f"{home} wants to be left alone for {wait:.0f} seconds more",
+                code=ErrorCode.RATE_LIMITED,
+                http_status=429,
+                retry_after=wait,
+                hint="Run again after that time; what has arrived is kept.",
+            )
 
     def _check_cancelled(self) -> None:
         if self._cancelled():

@@ -62,7 +62,10 @@ class Exchange:
         try:
             return self._response.read(amount, decode_content=False)
         except Exception as error:  # urllib3, http.client and ssl share no public base
-            raise as_transport_error(error, self.url) from error
+            failure = as_transport_error(error, self.url)
+            if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":
+                failure.code = ErrorCode.STALLED
+            raise failure from error
 
     def answer(self, limit: int) -> HttpAnswer:
         """Read at most *limit* bytes of the body and one more, and close."""
@@ -150,7 +153,10 @@ class Transport:
                 )
             previous = url
             # http.client hands headers over as latin-1; a Location in raw UTF-8 is put back together.
-            url = urljoin(url, location.encode("latin-1", "replace").decode("utf-8", "replace"))
+            try:
+                url = urljoin(url, location.encode("latin-1", "replace").decode("utf-8", "replace"))
+            except ValueError:
+                url = ""
             addresses.split(url)
             if addresses.split(previous).scheme == "https" and addresses.split(url).scheme != "https":
                 raise BackendError(
@@ -167,8 +173,8 @@ class Transport:
 
         proxy = self._pools.proxy_of(url)
         inside = self._allow_private or self._may_lead_inside(url, endpoint)
-        # Behind a proxy the peer is the proxy: neither look can say where the address leads.
-        if not inside and not proxy and addresses.leads_inside(url):
+        # Behind a proxy the peer is the proxy, which does the look-up: only a spelling can be judged here.
+        if not inside and (addresses.spells_private(url) if proxy else addresses.leads_inside(url)):
             raise addresses.refused_as_private(url)
         try:
             response: BaseHTTPResponse = self._pools.manager(proxy, guarded=not inside and not proxy).urlopen(

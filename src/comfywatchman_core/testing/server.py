@@ -6,6 +6,7 @@ For stand-ins of JSON APIs and their storage. What must break the rules of HTTP
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -79,17 +80,20 @@ class Reply:
 class Origin:
     """A running server: its address, and what it was asked so far."""
 
-    def __init__(self, host: str, server: ThreadingHTTPServer) -> None:
-        self.url = f"http://{host}:{server.server_address[1]}"
+    def __init__(self, scheme: str, host: str, server: ThreadingHTTPServer) -> None:
+        self.url = f"{scheme}://{host}:{server.server_address[1]}"
         """Scheme, host and port."""
         self.asked: list[Asked] = []
 
 
 @contextmanager
-def serve(answer: Callable[[Asked], Reply], *, host: str = "127.0.0.1") -> Iterator[Origin]:
+def serve(
+    answer: Callable[[Asked], Reply], *, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None
+) -> Iterator[Origin]:
     """Run a server whose every answer is ``answer(asked)``, until the block ends.
 
     :param host: How the origin names itself; ``localhost`` makes another origin of the same address.
+    :param tls: Makes it an ``https`` origin that shows this context's certificate.
     """
     origin: Origin
 
@@ -135,7 +139,9 @@ def serve(answer: Callable[[Asked], Reply], *, host: str = "127.0.0.1") -> Itera
             """A client that goes away in the middle is part of many tests."""
 
     server = Server(("127.0.0.1", 0), Handler)
-    origin = Origin(host, server)
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    origin = Origin("http" if tls is None else "https", host, server)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
     thread.start()
     try:
