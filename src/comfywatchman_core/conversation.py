@@ -14,14 +14,16 @@ from typing import Any
 
 from attrs import Factory, define, evolve, field, frozen
 
+from .addresses import origin
 from .backends import CORE, Answer, Backends, TimedOut
 from .config import Config
-from .errors import BackendError, Cancelled, ErrorCode
+from .errors import BackendError, Cancelled, ErrorCode, Failure, error_of
 from .events import BackendAsked, Event, Warned, WorkflowRead
 from .hooks import Context
 from .http import ApiClient
 from .models import Artifact, Attempt, Candidate, Check, ModelRequest, Outcome
 from .offers import checked_offers
+from .state import Memory
 from .verify import sha256_of_file
 
 
@@ -34,6 +36,8 @@ class Surroundings:
     http: ApiClient
     emit: Callable[[Event], None]
     cancelled: Callable[[], bool]
+    memory: Memory = Factory(lambda: Memory(None))
+    """What earlier runs knew."""
 
 
 @define(kw_only=True)
@@ -42,6 +46,8 @@ class Conversation:
 
     label: str
     around: Surroundings
+    insists: bool = False
+    """The user wants just this file, from just this source: it is asked even if it wanted to be left alone."""
     attempts: list[Attempt] = Factory(list)
     _emitted: int = field(default=0, init=False)
     _fetching: int = field(default=0, init=False)
@@ -95,13 +101,38 @@ class Conversation:
         for name in order or self.around.backends.names:
             if (only is not None and name not in only) or name in skip:
                 continue
-            yield from self._ask(
+            refusal = self.resting(name)
+            if refusal is not None:
+                yield self._not_asked("resolve_model", name, refusal)
+                continue
+            for answer in self._ask(
                 "resolve_model",
                 only=(name,),
                 seconds=self.around.config.download.timeout_seconds,
                 check=lambda value, name=name: self._checked(value, name),
                 request=request,
-            )
+            ):
+                self._heed(name, answer.attempt)
+                yield answer
+
+    def resting(self, source: str) -> Failure | None:
+        """Why *source* is left alone for now; ``None`` when it may be asked.
+
+        :param source: A back end that searches, or an origin that transfers.
+        """
+        return None if self.insists else self.around.memory.rests.refusal(source)
+
+    def _heed(self, source: str, attempt: Attempt) -> None:
+        if attempt.failure is not None:
+            self.around.memory.rests.note(source, attempt.failure)
+        elif attempt.outcome is Outcome.ANSWERED:
+            self.around.memory.rests.lift(source)
+
+    def _not_asked(self, hook: str, name: str, refusal: Failure) -> Answer:
+        attempt = Attempt(hook=hook, backend=name, outcome=Outcome.FAILED, seconds=0.0, failure=refusal)
+        self.attempts.append(attempt)
+        self.emit(BackendAsked(label=self.label, attempt=attempt))
+        return Answer(attempt, None, error_of(refusal))
 
     def transfer(
         self,
@@ -116,6 +147,10 @@ class Conversation:
         :raises BackendError: Nobody could. The error is the one of whoever came nearest.
         :raises Cancelled: The caller asked to stop.
         """
+        source = _origin(candidate.url)
+        if (refusal := self.resting(source)) is not None:
+            self._not_asked("download_artifact", candidate.backend or CORE, refusal)
+            raise error_of(refusal)
         nearest: Exception | None = None
         for answer in self._ask(
             "download_artifact",
@@ -129,6 +164,7 @@ class Conversation:
             target=target,
             headers=dict(headers or {}),
         ):
+            self._heed(source, answer.attempt)
             if answer.attempt.outcome is Outcome.ANSWERED:
                 artifact: Artifact = answer.value
                 if answer.attempt.backend == CORE and artifact.digests:
@@ -207,6 +243,14 @@ class Conversation:
                 f"{name} made no usable offer: {refused[0]}", hint=f"This is a fault of the back end {name}."
             )
         return offers
+
+
+def _origin(url: str) -> str:
+    """What asks for rest when a transfer is refused: the host, whichever back end leads there."""
+    try:
+        return origin(url)
+    except BackendError:
+        return url.partition(":")[0]  # an address that only its own back end understands
 
 
 def _signature(path: Path) -> tuple[object, ...]:

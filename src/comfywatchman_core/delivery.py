@@ -18,7 +18,7 @@ from attrs import Factory, define, evolve, field, frozen
 from .backends import failure_of
 from .config import Rules
 from .conversation import Conversation, Surroundings
-from .errors import BackendError, Cancelled, ErrorCode, Failure, UnsafeName
+from .errors import BackendError, Cancelled, ErrorCode, Failure, UnsafeName, error_of
 from .events import StateChanged, TransferState, Warned
 from .models import (
     Artifact,
@@ -33,7 +33,7 @@ from .names import MODEL_EXTENSIONS, has_model_extension, safe_basename
 from .pacing import HostGates
 from .report import Entry, Status
 from .reuse import lend, same_bytes
-from .search import Search, confirmed, error_of
+from .search import Search, confirmed
 from .staging import Stage, Staging
 from .standing import Standing
 from .verdicts import judged, refusal
@@ -55,6 +55,8 @@ class Job:
     search: Search
     _offers: Iterator[Candidate] = field(init=False)
     offer: Candidate | None = field(default=None, init=False)
+    tried: int = field(default=0, init=False)
+    """Offers that were of no use."""
 
     def __attrs_post_init__(self) -> None:
         self._offers = iter(self.search)
@@ -88,6 +90,7 @@ class _Reused:
 
     artifact: Artifact
     verification: VerificationReport
+    source: Path
     is_same_file: bool
 
 
@@ -112,14 +115,18 @@ class Delivery:
         :param pinned_to: The only offer that may be taken.
         :param only_the_same_bytes: Take no offer but one whose digest is the one that the request states.
         """
-        conversation = Conversation(label=entry.request.label, around=self.around)
+        conversation = Conversation(
+            label=entry.request.label, around=self.around, insists=entry.request.explicit or self.rules.force
+        )
         rules = evolve(self.rules, min_match=Match.DIGEST) if only_the_same_bytes else self.rules
         search = Search(request=entry.request, conversation=conversation, rules=rules, pinned_to=pinned_to)
         return Job(entry=entry, conversation=conversation, search=search)
 
     def prepare(self, name: str, prepare: Callable[..., object], requests: Sequence[ModelRequest]) -> str:
         """Let one back end look at all requests at once; returns why it could not, or nothing."""
-        conversation = Conversation(label="", around=self.around)
+        conversation = Conversation(label="", around=self.around, insists=self.rules.force)
+        if conversation.resting(name):
+            return ""  # each file's own question says so
         try:
             prepare(tuple(requests), conversation.lend(name))
         except Cancelled:
@@ -176,17 +183,34 @@ class Delivery:
         while (offer := job.offer or job.advance()) is not None:
             job.offer = None
             try:
-                return self._take(job, offer)
+                return self._noted(self._take(job, offer))
+            except Cancelled:
+                self._note_failure(job, offer, Failure(code=ErrorCode.CANCELLED, message="stopped"))
+                raise
             except (BackendError, UnsafeName) as error:
                 failure = (
                     failure_of(error, offer.backend)
                     if isinstance(error, BackendError)
                     else Failure(code=ErrorCode.UNSAFE_NAME, message=str(error), hint=error.hint)
                 )
+                self._note_failure(job, offer, failure)
                 if failure.code in _ENDS_THE_FILE:
                     return job.failed(failure)
                 job.search.failed(offer, failure)
-        return job.failed(job.search.failure)
+        entry = job.failed(job.search.failure)
+        if not job.tried:
+            self.around.memory.history.note(entry)
+        return entry
+
+    def _noted(self, entry: Entry) -> Entry:
+        """Write down what was placed."""
+        if entry.status in (Status.DOWNLOADED, Status.LINKED):
+            self.around.memory.history.note(entry)
+        return entry
+
+    def _note_failure(self, job: Job, offer: Candidate, failure: Failure) -> None:
+        job.tried += 1
+        self.around.memory.history.note(job.failed(failure, candidate=offer))
 
     def _take(self, job: Job, offer: Candidate) -> Entry:
         found_by = offer.backend
@@ -222,8 +246,11 @@ class Delivery:
                 self.standing.refresh(final)  # another program may have put it there meanwhile
             if os.path.lexists(final) and (standing := self._what_stands(entry, offer)) is not None:
                 return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
+            staged = stage.target.stat()
             stage.publish(replace=self._replaces(job, final), keep_mode=reused is not None and reused.is_same_file)
         self.standing.refresh(final)
+        for path in (final, reused.source) if reused is not None and reused.is_same_file else (final,):
+            self.standing.remember(path, staged, artifact.digests[0].value)
         self._teach(job, request, offer, artifact, verification)
         return job.settled(
             Status.DOWNLOADED if reused is None else Status.LINKED,
@@ -259,7 +286,7 @@ class Delivery:
             artifact = Artifact(path=stage.target, size=stage.target.stat().st_size, digests=(Digest("sha256", known),))
             verification = judged(artifact, offer, request, job.conversation, self.rules)
             if verification.verdict is not Verdict.REFUSED:
-                return _Reused(artifact=artifact, verification=verification, is_same_file=is_same_file)
+                return _Reused(artifact=artifact, verification=verification, source=source, is_same_file=is_same_file)
             stage.target.unlink()
         return None
 

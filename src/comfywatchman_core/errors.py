@@ -120,6 +120,17 @@ class BackendError(ComfyWatchmanError):
         )
 
 
+def error_of(failure: Failure) -> BackendError:
+    """The error that a recorded failure stands for."""
+    return BackendError(
+        failure.message,
+        hint=failure.hint,
+        code=failure.code,
+        http_status=failure.http_status,
+        retry_after=failure.retry_after,
+    )
+
+
 class AuthRequired(BackendError):
     """The source wants a token, or refused the one it was given."""
 

@@ -26,6 +26,7 @@ from .plan import Plan
 from .report import Entry, Problem, Report, Status
 from .staging import Staging
 from .standing import Standing
+from .state import Memory
 
 logger = logging.getLogger(__name__)
 
@@ -59,6 +60,13 @@ class Run:
         self._problems: list[Problem] = []
         self._offers: dict[int, Candidate | None] = {}
         self._transferred = 0
+        self._memory = Memory(config.state, tell=lambda message: self.emit(Warned(message=message)))
+
+    def __enter__(self) -> Run:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.close()
 
     @property
     def _rules(self) -> Rules:
@@ -102,7 +110,7 @@ class Run:
 
     def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
         """Find out what of *plan* is there."""
-        self.standing = Standing.of(model_folders(self._config))
+        self.standing = Standing.of(model_folders(self._config), self._memory)
         entries = []
         for one in plan.files:
             entry = self.standing.entry(one.request, cancelled=self.cancelled)
@@ -118,7 +126,7 @@ class Run:
         if not named:
             named = [self._default_workflows()]
         intake = take_in(named, folders, folder=self._rules.folder, emit=self.emit, cancelled=self.cancelled)
-        self.standing = Standing.of(folders)
+        self.standing = Standing.of(folders, self._memory)
         requests = intake.merged()
         self.standing.inventory.prepare(requests)
         entries = []
@@ -151,7 +159,7 @@ class Run:
 
     def fetch(self, wanted: Sequence[Entry], *, transfer: bool) -> None:
         """Search and transfer, several files at a time, the largest of those that were found first."""
-        around = self._surroundings(self.emit, self.cancelled)
+        around = evolve(self._surroundings(self.emit, self.cancelled), memory=self._memory)
         self._problems += [
             Problem(about=one.name, message=f"back end {one.name} is not used: {one.reason}", code="backend")
             for one in around.backends.problems

@@ -14,7 +14,7 @@ from attrs import Factory, define, evolve, field
 from .backends import CORE
 from .config import Rules
 from .conversation import Conversation
-from .errors import BackendError, ErrorCode, Failure
+from .errors import BackendError, ErrorCode, Failure, error_of
 from .models import Candidate, Digest, Match, ModelRequest, Outcome
 from .names import PICKLE_EXTENSIONS
 from .report import EXIT_CODE_OF, PRECEDENCE
@@ -231,17 +231,6 @@ def _pickle_refused(request: ModelRequest, offer: Candidate) -> Failure:
         message=f"{request.label}: a file of this format can run code, and only its name was asked for",
         hint="If you trust the source, run again with --allow-pickle"
         + (f", or pass `{offer.reference}`." if offer.reference else "."),
-    )
-
-
-def error_of(failure: Failure) -> BackendError:
-    """The error that a recorded failure stands for."""
-    return BackendError(
-        failure.message,
-        hint=failure.hint,
-        code=failure.code,
-        http_status=failure.http_status,
-        retry_after=failure.retry_after,
     )
 
 

@@ -6,7 +6,9 @@ request: an intact file with other bytes than a known digest is a conflict.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import define
@@ -17,7 +19,7 @@ from .inventory import Found, Inventory
 from .models import ModelRequest
 from .names import has_model_extension
 from .report import Entry, Status
-from .verify import sha256_of_file
+from .state import Digests, Memory
 
 
 @define
@@ -26,11 +28,13 @@ class Standing:
 
     folders: ModelFolders
     inventory: Inventory
+    digests: Digests
+    """Of files that were hashed before."""
 
     @classmethod
-    def of(cls, folders: ModelFolders) -> Standing:
+    def of(cls, folders: ModelFolders, memory: Memory | None = None) -> Standing:
         """Look at the disk anew."""
-        return cls(folders, Inventory(folders))
+        return cls(folders, Inventory(folders), (memory or Memory(None)).digests)
 
     def entry(self, request: ModelRequest, *, cancelled: Callable[[], bool] = lambda: False) -> Entry:
         """Say what is there for *request*. Hashes a file only where a SHA256 is known to compare with.
@@ -55,7 +59,7 @@ class Standing:
         assert found.path is not None
         actual = None
         if entry.request.size is None or found.size == entry.request.size:
-            actual = sha256_of_file(found.path, cancelled)
+            actual = self.digests.sha256(found.path, cancelled)
         if actual == wanted:
             return Entry(request=entry.request, status=entry.status, path=entry.path, size=entry.size, sha256=actual)
         if found.status is Status.ELSEWHERE:
@@ -90,7 +94,17 @@ class Standing:
 
     def sha256_of(self, path: Path) -> str:
         """The SHA256 of a file. :raises OSError: It cannot be read."""
-        return sha256_of_file(path)
+        return self.digests.sha256(path)
+
+    def remember(self, path: Path, staged: os.stat_result, sha256: str) -> None:
+        """Keep the digest of a file that was placed at *path*.
+
+        :param staged: Of the bytes that were judged; where *path* names others by now, nothing is kept.
+        """
+        with suppress(OSError):
+            status = path.stat()
+            if status.st_mtime_ns == staged.st_mtime_ns and os.path.samestat(status, staged):
+                self.digests.note(path, status, sha256)
 
     def refresh(self, path: Path) -> None:
         """Look at *path* anew when next asked."""

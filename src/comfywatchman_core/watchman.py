@@ -68,11 +68,11 @@ class Watchman:
         :param cancel: A function or an event that turns true when the caller wants to stop.
         :raises UsageError: Something named does not exist, or nothing says where models are.
         """
-        run = Run(self.config, self._surroundings, on_event, cancel)
-        intake, entries = run.look(what)
-        for entry in entries:
-            run.settle(entry)
-        return run.report(intake)
+        with self._run(on_event, cancel) as run:
+            intake, entries = run.look(what)
+            for entry in entries:
+                run.settle(entry)
+            return run.report(intake)
 
     def plan(
         self,
@@ -87,8 +87,8 @@ class Watchman:
         :param pin_present: Also hash the files that are there, and find out where their bytes can be had again.
         :returns: ``planned`` entries carry the candidate that would be taken.
         """
-        run = Run(self.config, self._surroundings, on_event, cancel)
-        return run.carry_out(*run.look(what), transfer=False, pin_present=pin_present)
+        with self._run(on_event, cancel) as run:
+            return run.carry_out(*run.look(what), transfer=False, pin_present=pin_present)
 
     def ensure_models(
         self,
@@ -103,8 +103,8 @@ class Watchman:
 
         :returns: One entry for each file; look at it, or call its ``raise_if_failed``.
         """
-        run = Run(self.config, self._surroundings, on_event, cancel)
-        return run.carry_out(*run.look(what), transfer=self.config.download.auto_download)
+        with self._run(on_event, cancel) as run:
+            return run.carry_out(*run.look(what), transfer=self.config.download.auto_download)
 
     def get_plan(
         self,
@@ -117,8 +117,8 @@ class Watchman:
 
         :returns: As :meth:`ensure_models`.
         """
-        run = Run(self.config, self._surroundings, on_event, cancel)
-        return run.carry_out(*run.look_at(plan), transfer=self.config.download.auto_download)
+        with self._run(on_event, cancel) as run:
+            return run.carry_out(*run.look_at(plan), transfer=self.config.download.auto_download)
 
     def conversation(self, label: str) -> Conversation:
         """What lends the back ends a context outside of a run, for commands that ask them something else."""
@@ -134,6 +134,11 @@ class Watchman:
 
     def __exit__(self, *_: object) -> None:
         self.close()
+
+    def _run(
+        self, on_event: Callable[[Event], None] | None, cancel: Callable[[], bool] | threading.Event | None
+    ) -> Run:
+        return Run(self.config, self._surroundings, on_event, cancel)
 
     def _load(self) -> Backends:
         config = self.config

@@ -44,6 +44,7 @@ class Rests:
         self._now = now
         self._lock = threading.Lock()
         self._rows: dict[str, _Rest] | None = None
+        self._guessed: set[str] = set()
 
     def refusal(self, source: str) -> Failure | None:
         """Why *source* is not to be asked now, in the words it used; ``None`` when it may be."""
@@ -62,7 +63,11 @@ class Rests:
         )
 
     def note(self, source: str, failure: Failure) -> None:
-        """Remember *failure*, if it is one after which *source* wants to be left alone."""
+        """Remember *failure*, if it is one after which *source* wants to be left alone.
+
+        What the source said holds at once. Where it only said that it is at its limit, a time is guessed, and
+        only later runs keep to it: this one goes on trying with the other files.
+        """
         if failure.code not in _ASKS_FOR_REST:
             return
         if failure.retry_after is None and failure.code is not ErrorCode.RATE_LIMITED:
@@ -83,7 +88,10 @@ class Rests:
                 code=failure.code,
                 message=failure.message,
             )
-            rows[source] = rest
+            if failure.retry_after is None:
+                self._guessed.add(source)
+            else:
+                rows[source] = rest
         self._database.write(
             "INSERT OR REPLACE INTO rests VALUES (?, ?, ?, ?, ?, ?)",
             [(source, rest.noted, rest.seconds, rest.times, rest.code.value, rest.message)],
@@ -92,8 +100,9 @@ class Rests:
     def lift(self, source: str) -> None:
         """Forget about *source*: it answered."""
         with self._lock:
-            if self._loaded().pop(source, None) is None:
+            if self._loaded().pop(source, None) is None and source not in self._guessed:
                 return
+            self._guessed.discard(source)
         self._database.write("DELETE FROM rests WHERE source = ?", [(source,)])
 
     def _is_recent(self, rest: _Rest) -> bool:
