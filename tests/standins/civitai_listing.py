@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from attrs import define
+from attrs import Factory, define
 
 from comfywatchman_core.testing import Asked, Reply
 
@@ -44,6 +44,9 @@ class Listing:
     catalogue: Catalogue
     index: SearchIndex
     documents: Documents
+    still: bool = False
+    """Nothing in the catalogue changes any more: each model is written down once."""
+    _written: dict[tuple[int, str, bool], str] = Factory(dict)
 
     def answer(self, asked: Asked, base: str, *, logged_in: bool) -> Reply:
         query = asked.query
@@ -76,12 +79,22 @@ class Listing:
             end = start + limit
             metadata["nextCursor"] = str(end) if text else f"{models[end].likes}|{end}"
             metadata["nextPage"] = f"{base}{asked.path}?cursor={metadata['nextCursor']}"
-        primary_only = _boolean(query, "primaryFileOnly")
-        items = [self.documents.model(model, base, listed=True, primary_only=primary_only) for model in shown]
-        return Reply.json(
-            {"items": items, "metadata": metadata},
-            Cache_Control="public, s-maxage=300, stale-while-revalidate=150",
+        items = ",".join(self._item(model, base, _boolean(query, "primaryFileOnly")) for model in shown)
+        return Reply(
+            headers={
+                "Content-Type": "application/json",
+                "Cache-Control": "public, s-maxage=300, stale-while-revalidate=150",
+            },
+            body=f'{{"items":[{items}],"metadata":{json.dumps(metadata)}}}'.encode(),
         )
+
+    def _item(self, model: Model, base: str, primary_only: bool) -> str:
+        key = (model.id, base, primary_only)
+        text = self._written.get(key) if self.still else None
+        if text is None:
+            document = self.documents.model(model, base, listed=True, primary_only=primary_only)
+            text = self._written[key] = json.dumps(document)
+        return text
 
     def _found(self, text: str, query: dict[str, list[str]]) -> list[Model]:
         types = query.get("types", [])

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, evolve, field
 from comfywatchman_huggingface.backend import HuggingFaceBackend
 
-from comfywatchman_core import Artifact, Candidate, Context, Digest, ModelRequest, events
+from comfywatchman_core import Artifact, Candidate, Context, Digest, Match, ModelRequest, events
 from comfywatchman_core.testing import sha256
 
 
@@ -65,3 +65,15 @@ class Desk:
     @property
     def warnings(self) -> list[str]:
         return [event.message for event in self.told if isinstance(event, events.Warned)]
+
+
+def taken(offers: Sequence[Candidate] | None) -> Candidate | None:
+    """The offer that the core would take unasked: none where the best ones by name differ in their bytes."""
+    fit = [offer for offer in offers or () if offer.match >= Match.FILENAME and offer.obstacle is None]
+    if not fit:
+        return None
+    best = max(offer.match for offer in fit)
+    top = [offer for offer in fit if offer.match is best]
+    if best is Match.FILENAME and len({offer.sha256 for offer in top} - {None}) > 1:
+        return None
+    return top[0]

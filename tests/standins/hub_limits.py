@@ -51,3 +51,8 @@ class Limits:
     def used(self, bucket: str, caller: str = "") -> int:
         """Requests counted in the current window."""
         return self._counts.get((caller, bucket), 0)
+
+    def reset(self) -> None:
+        """Begin new windows."""
+        self._starts.clear()
+        self._counts.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from weakref import WeakKeyDictionary
 
@@ -52,6 +52,25 @@ class HuggingFaceBackend:
             if request.name is not None and (request.url is None or read_reference(request.url, settings) is None)
         ]
         self._run(context, settings).want(names)
+
+    def diagnose(self, context: Context) -> Iterator[Check]:
+        """Say whether the endpoint answers and the token is accepted; for ``comfywatchman doctor``."""
+        settings = Settings.read(context.settings)
+        hub = self._hub(context, settings)
+        token_is_set = hub.asker.signed_in
+        try:
+            account = hub.account()
+        except BackendError as error:
+            yield Check(name="reachable", passed=False, code=error.code, note=str(error))
+            return
+        yield Check(name="reachable", passed=True, note=settings.endpoint)
+        if not token_is_set:
+            yield Check(name="token", passed=True, note="not set; gated and private repositories cannot be read")
+        elif account is None:
+            note = "set, and not accepted by the Hub"
+            yield Check(name="token", passed=False, code=errors.ErrorCode.AUTH_REQUIRED, note=note)
+        else:
+            yield Check(name="token", passed=True, note=f"accepted, of the account {account}")
 
     @hookimpl
     def resolve_model(self, request: ModelRequest, context: Context) -> Sequence[Candidate] | None:
@@ -145,5 +164,11 @@ def _reference(request: ModelRequest, settings: Settings) -> HubFile | None:
             "this is a link to the Hub's storage, which works for an hour only",
             code=errors.ErrorCode.UNAVAILABLE,
             hint="Give the address of the file's page instead (…/blob/… or …/resolve/…).",
+        )
+    if found is None and text.startswith("hf:"):
+        raise BackendError(
+            f"{text[:200]!a} names no file of the Hub",
+            code=errors.ErrorCode.NOT_FOUND,
+            hint="Write hf:OWNER/REPOSITORY/PATH, with @REVISION behind it if need be.",
         )
     return found

@@ -174,6 +174,21 @@ class Hub:
             return b""
         return answer.body if answer.status in (200, 206) else b""
 
+    def account(self) -> str | None:
+        """Ask whose the token is; ``None`` where there is none, or the Hub does not accept it.
+
+        :raises BackendError: The endpoint did not answer.
+        """
+        if not self.asker.signed_in:
+            self.asker.ask("GET", f"{self.settings.api}/models", params={"limit": 1})
+            return None
+        answer = self.asker.ask("GET", f"{self.settings.api}/whoami-v2")
+        if answer.status != 200:
+            return None
+        body = answer.json()
+        name = body.get("name") if isinstance(body, Mapping) else None
+        return name if isinstance(name, str) else None
+
     def _commit_of(self, file: HubFile) -> str | None:
         """The commit behind a revision, for endpoints that do not tell it with the file."""
         if file.is_pinned:

@@ -67,12 +67,16 @@ class Names:
         if found.obstacle is None or found.obstacle.code is not errors.ErrorCode.GATED or not found.facts.sha256:
             return []
         name = name or found.file.name
-        same = evolve(request, digests=(Digest("sha256", found.facts.sha256),))
-        places = self._sorted(self._index.find(name), request)
-        mirrors = by_digest(confirm(self._hub, places, same.digests), same.digests)
+        wanted = (Digest("sha256", found.facts.sha256),)
+        own = (found.file.repo, found.file.path)
+
+        def confirmed(places: Sequence[Place]) -> list[Scored]:
+            others = [place for place in self._sorted(places, request) if (place.repo, place.path) != own]
+            return by_digest(confirm(self._hub, others, wanted), wanted)
+
+        mirrors = confirmed(self._index.find(name))
         if not _can_be_had(mirrors) and self._hub.settings.search and not is_generic(name):
-            more = self._sorted(searching.by_repository_name(self._hub, name), request)
-            mirrors = by_digest(confirm(self._hub, more, same.digests), same.digests)
+            mirrors = confirmed(searching.by_repository_name(self._hub, name))
         mirrors = [one for one in mirrors if one.found.obstacle is None]
         match = Match.DIGEST if request.digests else Match.SOURCE_ID
         note = f"The same bytes as {found.file.repo}, which is gated."

@@ -65,7 +65,9 @@ def seconds_until_reset(headers: Mapping[str, str]) -> tuple[str, int, float] | 
 
     :returns: Bucket, requests left, seconds until it is full again; ``None`` without the header.
     """
-    found = re.search(r'"(\w{1,40})"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})', headers.get("ratelimit", ""))
+    found = re.search(
+        r'"(\w{1,40})"\s*;\s*r\s*=\s*(\d{1,9})\s*;\s*t\s*=\s*(\d{1,9})(?!\d)', headers.get("ratelimit", "")
+    )
     return (found[1], int(found[2]), float(found[3])) if found else None
 
 
@@ -80,7 +82,8 @@ def refusal(answer: Answer, file: HubFile, settings: Settings, *, signed_in: boo
     if code == "GatedRepo":
         return gated(file, settings, signed_in=signed_in, answer=answer)
     if code == "RevisionNotFound":
-        return _error(answer, errors.ErrorCode.NOT_FOUND, f"{where} has no revision {file.revision or 'main'}")
+        hint = "Branches and tags can be renamed, and history can be rewritten; try without a revision."
+        return _error(answer, errors.ErrorCode.NOT_FOUND, f"{where} has no revision {file.revision or 'main'}", hint)
     if code == "EntryNotFound":
         hint = "It may have been renamed there; look at the repository's file list."
         return _error(answer, errors.ErrorCode.NOT_FOUND, f"{where} has no file {file.path}", hint)
