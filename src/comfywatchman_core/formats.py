@@ -20,7 +20,7 @@ _GGUF_COUNT_LIMIT = 1 << 24
 _ZIP_TAIL = 65_557  # bytes: the end record and the longest comment behind it (APPNOTE.TXT 4.3.16)
 _JSON_LIMIT = 1 << 20
 
-_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d+)\s*,\s*(\d+)\s*\]')
+_OFFSETS = re.compile(rb'"data_offsets"\s*:\s*\[\s*(\d+)\s*,\s*(\d{1,20})(\d*)\s*\]')
 _ZIP_FORMATS = frozenset({".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl"})
 
 
@@ -93,11 +93,13 @@ def _safetensors_defect(file: BinaryIO, head: bytes, size: int) -> str | None:
 def _data_end(header: bytes) -> int | None:
     """Where the tensors end, in bytes behind the header; ``None`` for a header that is not one."""
     if len(header) > _PARSED_HEADER_LIMIT:
-        return max((int(found[2]) for found in _OFFSETS.finditer(header)), default=0)
+        # more digits than 64 bits have are an attack on int(), and the end of no tensor
+        ends = [None if found[3] else int(found[2]) for found in _OFFSETS.finditer(header)]
+        return None if None in ends else max((end for end in ends if end is not None), default=0)
     try:
         tensors = json.loads(header)
         return max((int(tensors[name]["data_offsets"][1]) for name in tensors if name != "__metadata__"), default=0)
-    except (ValueError, RecursionError, KeyError, IndexError, TypeError):
+    except (ValueError, OverflowError, RecursionError, KeyError, IndexError, TypeError):
         return None
 
 
