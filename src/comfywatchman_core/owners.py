@@ -11,6 +11,7 @@ import os
 import platform
 import sys
 import time
+from functools import cache
 from pathlib import Path
 
 from attrs import asdict, frozen
@@ -40,7 +41,7 @@ class Owner:
     def current(cls) -> Owner:
         """This process."""
         pid = os.getpid()
-        return cls(pid=pid, started=_started(pid), host=platform.node(), boot=_boot_id(), space=_pid_space())
+        return cls(pid=pid, started=_started(pid), host=platform.node(), boot=boot_id(), space=_pid_space())
 
     @classmethod
     def read(cls, text: str) -> Owner | None:
@@ -101,7 +102,9 @@ def _exists(pid: int) -> bool:
     return True
 
 
-def _boot_id() -> str:
+@cache
+def boot_id() -> str:
+    """Tells one start of this host from another; empty where the system does not say."""
     try:
         return Path("/proc/sys/kernel/random/boot_id").read_text().strip()
     except OSError:

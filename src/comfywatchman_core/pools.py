@@ -90,15 +90,13 @@ def _certificates() -> ssl.SSLContext:
     from urllib3.util import create_urllib3_context
 
     context = create_urllib3_context()
-    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_FILE"):
-        if path := os.environ.get(name):
-            break
-    else:
-        path = certifi.where()
-    if os.path.isdir(path):
-        context.load_verify_locations(capath=path)
-    else:
-        context.load_verify_locations(cafile=path)
+    # All that are named count: one may be the company's, the other the one of a single server.
+    named = {os.environ.get(name, "") for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")} - {""}
+    for path in named or {certifi.where()}:
+        if os.path.isdir(path):
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
     return context
 
 

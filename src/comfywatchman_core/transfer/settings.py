@@ -19,5 +19,3 @@ class TransferSettings:
     """Attempts without progress before a transfer is given up."""
     timeout: float = 300.0
     """Seconds that one attempt without progress may take; silence is given up after 30 s at the latest."""
-    delay: float = 0.0
-    """Seconds between the starts of two downloads from one source."""

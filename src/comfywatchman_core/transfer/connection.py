@@ -1,0 +1,147 @@
+"""One connection: asks for a span of bytes, writes what comes to its place, asks for the next."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+
+from comfywatchman_core.errors import BackendError, ErrorCode
+from comfywatchman_core.transport import Exchange, TransportError
+
+from .pace import Pace
+from .promise import Promise
+from .spans import NO_END, Span
+from .store import Store
+from .supply import Supply
+
+_SMALLEST_READ = 16 << 10
+_LARGEST_READ = 1 << 20
+_NOTED_EVERY = 1 << 20
+
+
+class Connection:
+    """One thread that brings bytes of one file, until there are none left for it.
+
+    :param is_first: Nothing else is at work on the file: what the server sends now decides what the file is.
+    :param sharers: How many connections share the file.
+    :param ended: Told in the end, from this thread, what went wrong, if anything did.
+    """
+
+    def __init__(
+        self,
+        supply: Supply,
+        pace: Pace,
+        *,
+        is_first: bool,
+        sharers: Callable[[], int],
+        ended: Callable[[Connection, BaseException | None], None],
+    ) -> None:
+        self.is_first = is_first
+        self.received = 0
+        """Bytes so far."""
+        self.rate = 0.0
+        """Bytes a second, over the last reads."""
+        self.latency = 0.0
+        """Seconds that the last request took until its answer began."""
+        self.store: Store | None = None
+        self.span: Span | None = None
+        """What it is bringing."""
+        self.is_retired = False
+        """It ends after the read that is under way."""
+        self.is_too_slow = False
+        self._supply = supply
+        self._pace = pace
+        self._sharers = sharers
+        self._ended = ended
+        self._exchange: Exchange | None = None
+        self._mark: tuple[float, int] | None = None
+        self._thread = threading.Thread(target=self._run, name="comfywatchman-connection", daemon=True)
+
+    @property
+    def is_flowing(self) -> bool:
+        """Bytes may come at any moment."""
+        return self._exchange is not None
+
+    def start(self) -> None:
+        self._thread.start()
+
+    def abort(self) -> None:
+        """End it now, even while it waits for bytes."""
+        self.is_retired = True
+        exchange = self._exchange
+        if exchange is not None:
+            exchange.abort()
+
+    def join(self, seconds: float) -> None:
+        """Wait for its end. One that still waits for an answer is left behind; it writes nothing any more."""
+        self._thread.join(seconds)
+
+    def pace_since_mark(self, now: float, window: float) -> float | None:
+        """Bytes a second over *window* seconds; ``None`` until so many have passed, and then again."""
+        if self._mark is None or not self.is_flowing:
+            self._mark = (now, self.received)
+            return None
+        since, before = self._mark
+        if now - since < window:
+            return None
+        self._mark = None
+        return (self.received - before) / (now - since)
+
+    def forget_mark(self) -> None:
+        """The time since the mark does not count: this process was stopped."""
+        self._mark = None
+
+    def _run(self) -> None:
+        problem: BaseException | None = None
+        try:
+            while not self.is_retired and (span := self._supply.next_span(self, self._sharers())) is not None:
+                self.span = span
+                exchange, self.store, self.span, promise = self._supply.ask(self, span)
+                self.is_first = False
+                try:
+                    self._exchange = exchange
+                    if not self.is_retired and promise is not None:
+                        self._read(exchange, self.store, self.span, promise)
+                finally:
+                    self._exchange = None
+                    exchange.close()
+        except Exception as error:  # handed to the thread that waits for this one, and raised there
+            problem = error
+        finally:
+            self._ended(self, problem)
+
+    def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
+        amount, noted = _SMALLEST_READ, span.position
+        try:
+            while span.left > 0 and not self.is_retired:
+                began = time.monotonic()
+                chunk = exchange.read(self._pace.portion(min(amount, span.left)))
+                if not chunk:
+                    if span.end < NO_END or promise.is_bounded:
+                        raise TransportError(f"{promise.identity.storage} ended the connection early")
+                    store.ledger.learn_total(span.position)
+                    return
+                store.write(chunk, span)
+                self.received += len(chunk)
+                if span.position - noted >= _NOTED_EVERY:
+                    store.note(noted, span.position)
+                    noted = span.position
+                seconds = time.monotonic() - began
+                self.rate += 0.3 * (len(chunk) / max(seconds, 1e-6) - self.rate)
+                # A read lasts until it is full. On a slow line it must be small, so that progress is seen.
+                if seconds < 0.05:
+                    amount = min(2 * amount, _LARGEST_READ)
+                elif seconds > 0.2:
+                    amount = max(amount // 2, _SMALLEST_READ)
+                if pause := self._pace.take(len(chunk)):
+                    time.sleep(pause)
+            if span.left <= 0 and promise.identity.total == NO_END and exchange.read(1):
+                raise BackendError(
+                    f"{promise.identity.storage} sends more than the announced {span.end:,} bytes",
+                    code=ErrorCode.SIZE_MISMATCH,
+                    hint="The file was replaced, or the address leads elsewhere; another source may have it.",
+                )
+        finally:
+            if span.position > noted:
+                store.note(noted, span.position)

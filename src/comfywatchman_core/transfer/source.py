@@ -1,0 +1,59 @@
+"""Where one candidate's bytes are asked for: its address, or the storage that this redirected to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from comfywatchman_core.addresses import origin
+from comfywatchman_core.models import Candidate
+from comfywatchman_core.transport import Exchange, Transport
+
+
+class Source:
+    """Opens exchanges for one candidate. Safe to share between threads.
+
+    The address of the storage is asked again as long as it answers: a source
+    may count, and limit, how often its own address is. A storage address may
+    be signed and run out; then the source is asked for a fresh one.
+
+    :param credentials: Sent to the origin of ``candidate.url`` and no other.
+    :param silence: Seconds without a byte after which a connection is given up.
+    """
+
+    def __init__(
+        self, transport: Transport, candidate: Candidate, credentials: Mapping[str, str], silence: float
+    ) -> None:
+        self.url = candidate.url
+        self.origin = origin(candidate.url)
+        self._transport = transport
+        self._endpoint = candidate.endpoint
+        self._credentials = credentials
+        self._silence = silence
+        self._storage: tuple[str, str] | None = None
+
+    @property
+    def is_storage_known(self) -> bool:
+        return self._storage is not None
+
+    def forget_storage(self) -> None:
+        """Ask the source itself next time."""
+        self._storage = None
+
+    def open(self, headers: Mapping[str, str]) -> Exchange:
+        """Ask for the bytes. :raises BackendError: as :meth:`~.Transport.open`."""
+        if self._storage is not None:
+            url, via = self._storage
+            return self._transport.open(
+                "GET", url, headers=headers, endpoint=self._endpoint, silence=self._silence, via=via
+            )
+        exchange = self._transport.open(
+            "GET",
+            self.url,
+            headers=headers,
+            credentials=self._credentials,
+            endpoint=self._endpoint,
+            silence=self._silence,
+        )
+        if origin(exchange.url) != self.origin:
+            self._storage = (exchange.url, exchange.hops[-2])
+        return exchange

@@ -1,0 +1,148 @@
+"""Which bytes a connection asks for next, and whether the answer brings them."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from attrs import evolve
+
+from comfywatchman_core.models import Candidate
+from comfywatchman_core.transport import Exchange
+
+from .journal import Identity, without_query
+from .promise import Promise, Stale, check_size, is_complete, read_promise
+from .reservation import Reservations
+from .source import Source
+from .spans import NO_END, Span
+from .store import Store
+
+if TYPE_CHECKING:
+    from .connection import Connection
+
+_SMALLEST_PART = 1 << 20
+_PART_SECONDS = (1.0, 8.0)
+_PART_LATENCIES = 40
+"""A part lasts so many latencies, so that asking for the next one costs little."""
+
+
+class Supply:
+    """The source of one file and the store it goes to. Connections call it from their threads."""
+
+    def __init__(self, source: Source, candidate: Candidate, target: Path, reservations: Reservations) -> None:
+        self.source = source
+        self.wanted = Identity(
+            source=without_query(candidate.url),
+            sha256=candidate.sha256 or "",
+            total=NO_END if candidate.size is None else candidate.size,
+        )
+        self.store: Store | None = Store.left_behind(target, self.wanted, reservations)
+        """What is here; ``None`` while nothing is."""
+        self.promise: Promise | None = None
+        """The last answer; ``None`` until the first one."""
+        self.is_patched = self.store is not None
+        """Bytes of several answers were put together, and no server vouches that they belong together."""
+        self._candidate = candidate
+        self._target = target
+        self._reservations = reservations
+
+    @property
+    def can_be_shared(self) -> bool:
+        """More than one connection may bring this file."""
+        return (
+            self.store is not None
+            and self.promise is not None
+            and self.promise.ranges
+            and self.promise.identity.is_strong
+            and self.store.ledger.total < NO_END
+        )
+
+    def start_anew(self) -> None:
+        """Drop what is here. No connection may be at work."""
+        if self.store is not None:
+            self.store.drop()
+        self.store = self.promise = None
+        self.is_patched = False
+
+    def next_span(self, connection: Connection, sharers: int) -> Span | None:
+        """What *connection* brings next; ``None`` when there is nothing for it.
+
+        :param sharers: Connections among which the rest is shared.
+        """
+        if self.store is None:
+            return Span(0, NO_END) if connection.is_first else None
+        ledger = self.store.ledger
+        if sharers <= 1:
+            return ledger.take()
+        share = ledger.left // sharers
+        return ledger.take(max(_SMALLEST_PART, min(share, part_of(connection)))) or ledger.steal(least_of(connection))
+
+    def ask(self, connection: Connection, span: Span) -> tuple[Exchange, Store, Span, Promise | None]:
+        """Ask for *span*, or for as much of the file as the server is ready to send.
+
+        :returns: The open exchange, the store it goes to, the bytes it brings, and the answer; no answer where the
+            server says that all bytes are here.
+        :raises Stale: The server has another file than the one whose bytes are here.
+        :raises BackendError: It refuses, or has something else than the candidate.
+        """
+        headers = self._range_of(span) if self.store is not None else {}
+        began = time.monotonic()
+        exchange = self.source.open(headers)
+        connection.latency = time.monotonic() - began
+        try:
+            return exchange, *self._admit(exchange, span, span.position if headers else None, connection)
+        except BaseException:
+            exchange.close()
+            raise
+
+    def _range_of(self, span: Span) -> dict[str, str]:
+        assert self.store is not None
+        known = self.store.identity
+        headers = {"Range": f"bytes={span.position}-{'' if span.end == NO_END else span.end - 1}"}
+        # A storage host does not know the validators of another, and where the source redirects to is not known
+        # before. Where a digest decides in the end, a validator goes only to the host that it came from.
+        if known.validator and (not known.sha256 or known.storage == known.source or self.source.is_storage_known):
+            headers["If-Range"] = known.validator
+        return headers
+
+    def _admit(
+        self, exchange: Exchange, span: Span, offset: int | None, connection: Connection
+    ) -> tuple[Store, Span, Promise | None]:
+        store = self.store
+        if store is not None and is_complete(exchange, store.ledger.received):
+            store.ledger.learn_total(store.ledger.received)
+            return store, span, None
+        promise = read_promise(exchange, store.identity if store else self.wanted, offset=offset)
+        check_size(promise, self._candidate.size)
+        if store is not None and promise.partial:
+            if self.promise is None:
+                store.begin(promise.identity)
+            elif not promise.identity.validator:
+                self.is_patched = True
+            if promise.identity.total < store.ledger.total:
+                store.ledger.learn_total(promise.identity.total)
+        else:
+            if store is not None and not connection.is_first:
+                raise Stale("the server does not answer to Range")
+            self.start_anew()
+            total = min(promise.identity.total, self.wanted.total)
+            store = Store(
+                self._target, evolve(promise.identity, total=total), [], reservations=self._reservations, keep=False
+            )
+            self.store = store
+            store.begin(store.identity)
+            span = store.ledger.take() or span
+        self.promise = promise
+        return store, span, promise
+
+
+def part_of(connection: Connection) -> int:
+    """Bytes that *connection* is given at once: so many that asking costs little, so few that the parts stay close."""
+    least, most = _PART_SECONDS
+    return int(connection.rate * min(most, max(least, _PART_LATENCIES * connection.latency)))
+
+
+def least_of(connection: Connection) -> int:
+    """Bytes below which taking over from another connection is not worth a request."""
+    return max(_SMALLEST_PART, int(connection.rate * 2 * connection.latency))
