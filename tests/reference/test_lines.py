@@ -1,0 +1,97 @@
+"""The pages on events and JSON lines: what exists is described, and what is described exists."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import comfywatchman_core as cw
+from comfywatchman_core import models, report
+from comfywatchman_core.errors import ErrorCode, Failure
+from comfywatchman_core.jsonlines import event_line, result_line
+
+from .pages import fields, first_words, page, rows, section
+
+REQUEST = models.ModelRequest(name="ink.safetensors", folder="loras")
+CANDIDATE = models.Candidate(match=models.Match.FILENAME, url="https://example.org/ink.safetensors")
+FAILURE = Failure(code=ErrorCode.NOT_FOUND, message="m")
+ATTEMPT = models.Attempt(hook="h", backend="b", outcome=models.Outcome.FAILED, seconds=1.0, failure=FAILURE)
+ENTRY = report.Entry(
+    request=REQUEST, status=report.Status.FAILED, candidates=(CANDIDATE,), attempts=(ATTEMPT,), error=FAILURE
+)
+EVENTS = (
+    cw.events.WorkflowRead(workflow="w", models=1),
+    cw.events.BackendAsked(label="l", attempt=ATTEMPT),
+    cw.events.DownloadStarted(label="l", candidate=CANDIDATE, resumed_at=0, size=None),
+    cw.events.BytesReceived(label="l", received=1, size=None),
+    cw.events.StateChanged(label="l", state=cw.events.TransferState.WAITING),
+    cw.events.DownloadFinished(
+        label="l", candidate=CANDIDATE, artifact=models.Artifact(path=Path("ink.safetensors"), size=1)
+    ),
+    cw.events.FileSettled(label="l", entry=ENTRY),
+    cw.events.Warned(message="m"),
+)
+RESULT: Mapping[str, Any] = result_line(
+    report.Report(entries=(ENTRY,), problems=(report.Problem(about="", message="m"),))
+)
+
+
+def test_every_event_is_described_with_its_line_and_no_other() -> None:
+    described = re.findall(r"^### `(\w+)` · `(\w+)`$", page("events.md"), re.MULTILINE)
+
+    assert {type(event) for event in EVENTS} == set(cw.events.Event.__args__)
+    assert described == [(type(event).__name__, event_line(event)["event"]) for event in EVENTS]
+
+
+@pytest.mark.parametrize("event", EVENTS, ids=lambda event: type(event).__name__)
+def test_an_event_has_the_fields_and_its_line_the_members_that_are_described(event: cw.events.Event) -> None:
+    line = event_line(event)
+    described = {row[0].strip("`"): row[1] for row in rows(section("json.md", "Lines before the result"))}
+
+    heading = f"`{type(event).__name__}` · `{line['event']}`"
+    assert set(first_words(section("events.md", heading))) == fields(type(event))
+    members = set(line) - {"schema", "event"}
+    if isinstance(event, cw.events.FileSettled):
+        members -= set(RESULT["files"][0])
+    assert set(re.findall(r"`(\w+)`", described[line["event"]])) - {"files"} == members
+
+
+def test_every_state_of_a_transfer_is_described() -> None:
+    (told,) = (row[1] for row in rows(section("events.md", "`StateChanged` · `state`")) if row[0] == "`state`")
+
+    assert re.findall(r"`(\w+)`", told) == [str(state) for state in cw.events.TransferState]
+
+
+@pytest.mark.parametrize(
+    ("heading", "line"),
+    [
+        ("`summary`", RESULT["summary"]),
+        ("`candidates`", RESULT["files"][0]["candidates"][0]),
+        ("`attempts`", RESULT["files"][0]["attempts"][0]),
+        ("`error`", RESULT["files"][0]["error"]),
+        ("`problems`", RESULT["problems"][0]),
+    ],
+)
+def test_a_part_of_the_result_has_the_members_that_are_described(heading: str, line: Mapping[str, object]) -> None:
+    assert first_words(section("json.md", heading)) == list(line)
+
+
+def test_the_result_and_its_files_have_the_members_that_are_described() -> None:
+    whole, files = section("json.md", "`result`"), section("json.md", "`files`")
+    tables = re.split(r"\n(?=\| status )", files)
+
+    assert first_words(whole.partition("### ")[0]) == list(RESULT)
+    assert first_words(tables[0]) == list(RESULT["files"][0])
+    assert first_words(tables[1]) == [str(status) for status in report.Status]
+
+
+def test_the_words_that_stand_in_lines_are_described() -> None:
+    text = page("json.md")
+    words = [*map(str, models.Verdict), *(one.label for one in models.Match), *map(str, models.Outcome)]
+    hooks = ["resolve_model", "download_artifact", "verify_artifact"]
+
+    assert [word for word in (*words, *hooks) if f"`{word}`" not in text] == []
