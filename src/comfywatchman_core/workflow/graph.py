@@ -280,17 +280,15 @@ def _driven(
 ) -> list[tuple[str, Any]]:
     """Put what arrives over links, and what an instance overrides, in the place of the stored values."""
     stored = {name: value for name, value in widgets if name}
+    if scope.overrides:
+        node_id = _id(node)
+        stored.update({name: value for (inner, name), value in scope.overrides.items() if inner == node_id})
     for name, link in linked.items():
         value = _through(scope, link)
         if value is _UNKNOWN:
             stored.pop(name, None)
         elif value is not _OUTER:
             stored[name] = value
-    if scope.overrides:
-        node_id = _id(node)
-        for (inner, name), value in scope.overrides.items():
-            if inner == node_id and name not in linked:
-                stored[name] = value
     return [*stored.items(), *(entry for entry in widgets if not entry[0])]
 
 

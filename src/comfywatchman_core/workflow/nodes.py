@@ -52,7 +52,7 @@ class Text:
 def names_a_file(text: str) -> bool:
     """Say whether *text* ends like the name of a model file."""
     dot = text.rfind(".", -13)
-    return dot >= 0 and text[dot:].lower() in FILE_EXTENSIONS
+    return dot > 0 and text[dot:].lower() in FILE_EXTENSIONS and text[dot - 1] not in "/\\"
 
 
 def names_something(value: object) -> bool:

@@ -47,8 +47,9 @@ class Reference:
 
 
 _SUFFIXLESS_FOLDERS = frozenset({"diffusers", "LLM", "CogVideo"})
+# nodes.py, VAELoader, 2026-08: names that stand for two files, beginnings of files that lie elsewhere, and no file
 _VAE_PAIRS = frozenset({"taesd", "taesdxl", "taesd3", "taef1", "taef2", "taeqi2_1"})
-_VAE_FILES = ("taehv", "lighttae", "taeltx_2")
+_VAE_APPROXIMATIONS = ("taehv", "lighttae", "taeltx_2", "taeh3")
 _NO_VAE_FILE = frozenset({"pixel_space"})
 _NEVER_A_MODEL = frozenset({"configs", "luts", "fonts", "custom_nodes", "datasets"})
 _LONGEST_NAME = 4096
@@ -109,8 +110,8 @@ def _named(
         yield Reference(value, keys, text.name, node, Kind.SELF_DOWNLOADING, live)
     elif value.lower().endswith(".engine") or "tensorrt" in keys:
         yield Reference(value, keys, text.name, node, Kind.MACHINE_BUILT, live)
-    elif "vae_approx" in keys and not is_file:
-        yield from _approximations(text, node, live)
+    elif "vae" in keys and "vae_approx" in keys:
+        yield from _vae(text, node, live)
     elif not is_file and _is_folder(value, keys):
         yield Reference(value, keys, text.name, node, Kind.FOLDER, live)
     else:
@@ -131,17 +132,14 @@ def _is_folder(value: str, keys: Sequence[str]) -> bool:
     )
 
 
-def _approximations(text: Text, node: Node, live: bool) -> Iterator[Reference]:
-    """Read the names under which a VAE loader lists small approximations instead of files of ``vae``."""
-    if text.value in _NO_VAE_FILE:
-        return
+def _vae(text: Text, node: Node, live: bool) -> Iterator[Reference]:
+    """Read what a VAE loader lists: files of ``vae``, and small approximations that lie in ``vae_approx``."""
     if text.value in _VAE_PAIRS:
         for half in ("encoder", "decoder"):
             yield Reference(f"{text.value}_{half}", ("vae_approx",), text.name, node, live=live)
-    elif text.value.startswith(_VAE_FILES):
-        yield Reference(text.value, ("vae_approx",), text.name, node, live=live)
-    else:
-        yield Reference(text.value, ("vae",), text.name, node, live=live)
+    elif text.value not in _NO_VAE_FILE:
+        key = "vae_approx" if text.value.startswith(_VAE_APPROXIMATIONS) else "vae"
+        yield Reference(text.value, (key,), text.name, node, live=live)
 
 
 def _selectable(declarations: Sequence[Mapping[str, Any]]) -> frozenset[str]:
