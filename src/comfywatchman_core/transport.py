@@ -79,7 +79,11 @@ class Exchange:
         return HttpAnswer(status=self.status, headers=self.headers, body=body, url=self.url)
 
     def abort(self) -> None:
-        """End the exchange from another thread: whoever reads from it stops waiting."""
+        """End the exchange from another thread: whoever reads from it stops waiting.
+
+        What is read from then on must not be used: Python's TLS sockets, once shut down, hand out what is left
+        in the buffer without decrypting it.
+        """
         with suppress(OSError, ValueError):  # it has ended by itself
             self._response.shutdown()
 

@@ -114,9 +114,11 @@ class Connection:
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
         amount, noted = _SMALLEST_READ, span.position
         try:
-            while span.left > 0 and not self.is_retired:
+            while span.left > 0:
                 began = time.monotonic()
                 chunk = exchange.read(self._pace.portion(min(amount, span.left)))
+                if self.is_retired:
+                    return  # what is read after an abort may be TLS records that nobody decrypted
                 if not chunk:
                     if span.end < NO_END or promise.is_bounded:
                         raise TransportError(f"{promise.identity.storage} ended the connection early")
