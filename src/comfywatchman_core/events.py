@@ -24,11 +24,30 @@ class WorkflowRead:
 
 
 @frozen(kw_only=True)
+class Surveyed:
+    """All workflows are read and the disk is looked at; told once a run, before anybody is asked."""
+
+    needed: int
+    """Files, what is inactive or not chosen left out."""
+    missing: int
+    """Files that this run goes on to search for."""
+
+
+@frozen(kw_only=True)
 class BackendAsked:
     """One back end answered, declined or failed."""
 
     label: str
     attempt: Attempt
+
+
+@frozen(kw_only=True)
+class Queued:
+    """A file was found and waits for its turn. Files that nobody knows are never queued."""
+
+    label: str
+    candidate: Candidate
+    """The offer that is tried first; its ``size``, where known, belongs to the total that lies ahead."""
 
 
 @frozen(kw_only=True)
@@ -104,7 +123,9 @@ class Warned:
 
 Event = (
     WorkflowRead
+    | Surveyed
     | BackendAsked
+    | Queued
     | DownloadStarted
     | BytesReceived
     | StateChanged

@@ -17,7 +17,9 @@ from .events import (
     DownloadStarted,
     Event,
     FileSettled,
+    Queued,
     StateChanged,
+    Surveyed,
     Warned,
     WorkflowRead,
 )
@@ -32,8 +34,19 @@ def event_line(event: Event) -> dict[str, Any]:
     match event:
         case WorkflowRead():
             told: dict[str, Any] = {"event": "workflow", "workflow": event.workflow, "models": event.models}
+        case Surveyed():
+            told = {"event": "surveyed", "needed": event.needed, "missing": event.missing}
         case BackendAsked():
             told = {"event": "asked", "file": event.label, "attempt": attempt_object(event.attempt)}
+        case Queued():
+            told = {
+                "event": "queued",
+                "file": event.label,
+                "backend": event.candidate.backend,
+                "match": event.candidate.match.label,
+                "url": redact(event.candidate.url),
+                "size": event.candidate.size,
+            }
         case DownloadStarted():
             told = {
                 "event": "started",
