@@ -1,4 +1,4 @@
-"""Discover, check, order and ask the back ends.
+"""Check, order and ask the back ends.
 
 pluggy keeps the contract (names, arguments, wrappers); this module adds what
 pluggy leaves to its host: numeric order, isolation, time limits, and a record
@@ -9,11 +9,11 @@ asks one plugin at a time through ``subset_hook_caller``.
 from __future__ import annotations
 
 import inspect
-import re
-import threading
+import math
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import Any
 from urllib.parse import urlsplit
 
 import pluggy
@@ -21,42 +21,17 @@ from attrs import define, evolve, field, frozen
 
 from .addresses import is_below, redact_text
 from .errors import BackendError, Cancelled, ErrorCode, Failure
-from .hooks import GROUP, PROJECT, SPECIFICATIONS, SUPPORTED_API_VERSIONS, Backend, Context
+from .hooks import PROJECT, SPECIFICATIONS, SUPPORTED_API_VERSIONS, Backend, Context
+from .installed import CORE, Listing, State, sources
 from .models import Attempt, Outcome
+from .timebox import GRACE, TimedOut, within
 
-if TYPE_CHECKING:
-    from importlib.metadata import EntryPoint
+_UNRECOVERABLE = (Cancelled, MemoryError, KeyboardInterrupt)
 
-_UNRECOVERABLE = (Cancelled, MemoryError)
-
-CORE = "core"
-"""The name of the back end that is built in; no package may claim it."""
-
+__all__ = ["CORE", "KNOWS", "Answer", "Backends", "Listing", "State", "TimedOut", "failure_of", "load"]
 
 KNOWS = 80
 """Back ends of this priority and above know without searching; those below search."""
-
-
-class State:
-    """Why a back end is, or is not, in use; printed by ``comfywatchman backends``."""
-
-    READY = "ready"
-    DISABLED = "disabled"
-    REFUSED = "refused"
-    MISSING = "missing"
-
-
-@frozen(kw_only=True)
-class Listing:
-    """One back end that was found, used or not."""
-
-    name: str
-    state: str
-    reason: str = ""
-    distribution: str = ""
-    version: str = ""
-    priority: int | None = None
-    hooks: tuple[str, ...] = ()
 
 
 @frozen
@@ -139,6 +114,7 @@ class Backends:
         only: Collection[str] | None = None,
         skip: Collection[str] = (),
         seconds: float | None = None,
+        grace: float = GRACE,
         progress: Callable[[], object] = lambda: None,
         check: Callable[[Any], Any] = lambda value: value,
         **values: object,
@@ -154,6 +130,7 @@ class Backends:
         :param skip: Back ends that are not asked this time.
         :param seconds: Give up on a back end that has not answered by then; ``None`` waits. The built-in back
             end watches its own time.
+        :param grace: Seconds that one at work may go on once its context says that it is cancelled.
         :param progress: Whenever its value has changed, the seconds count anew.
         :param check: Reads an answer, or raises what is wrong with it; wrong answers count as failures.
         :raises Cancelled: A back end, or the core on its behalf, was told to stop.
@@ -172,19 +149,20 @@ class Backends:
             started = time.perf_counter()
             failure, value, raised = None, None, None
             try:
-                value = _within(
-                    None if name == CORE else seconds,
-                    lambda call=call, context=context: call(**values, context=context),  # type: ignore[misc]
-                    progress,
-                )
+                run = partial(call, **values, context=context)
+                if name == CORE or seconds is None:
+                    value = run()
+                else:
+                    value = within(seconds, run, name, context.cancelled, grace=grace, progress=progress)
                 if call.spec and not call.spec.opts["firstresult"] and isinstance(value, list):
                     value = value[0] if value else None  # one back end was asked: at most one result
                 if value is not None:
                     value = check(value)
             except _UNRECOVERABLE:
                 raise
-            except Exception as error:  # one back end must not stop the others: it becomes a record
-                failure, value, raised = failure_of(error, name), None, error
+            except BaseException as error:  # one back end must not stop the others, not even by SystemExit
+                failure, value = failure_of(error, name), None
+                raised = error if isinstance(error, Exception) else BackendError(failure.message, hint=failure.hint)
             outcome = Outcome.FAILED if failure else Outcome.DECLINED if value is None else Outcome.ANSWERED
             offers = len(value) if isinstance(value, Sequence) else int(value is not None)
             yield Answer(
@@ -211,7 +189,7 @@ def failure_of(error: BaseException, backend: str) -> Failure:
             message=redact_text(failure.message),
             hint=hint,
             http_status=failure.http_status,
-            retry_after=failure.retry_after,
+            retry_after=_finite(failure.retry_after),
         )
     return Failure(
         code=ErrorCode.BACKEND_FAILED,
@@ -220,43 +198,9 @@ def failure_of(error: BaseException, backend: str) -> Failure:
     )
 
 
-class TimedOut(BackendError):
-    """A back end was given up while it worked; its thread may still be at it."""
-
-
-def _within(seconds: float | None, call: Callable[[], Any], progress: Callable[[], object]) -> Any:
-    """Call, in a thread of its own where time is limited: a plugin that hangs must not hang the run.
-
-    The thread cannot be stopped; it is left behind, and does not keep the process alive.
-    """
-    if seconds is None:
-        return call()
-    done: list[tuple[bool, Any]] = []
-
-    def run() -> None:
-        try:
-            done.append((True, call()))
-        except BaseException as error:  # handed to the asking thread, which raises it
-            done.append((False, error))
-
-    thread = threading.Thread(target=run, name="back end", daemon=True)
-    thread.start()
-    seen = progress()
-    while True:
-        thread.join(seconds)
-        before, seen = seen, progress()
-        if done or seen == before:
-            break
-    if not done:
-        raise TimedOut(
-            f"no answer within {seconds:g} seconds",
-            code=ErrorCode.UNAVAILABLE,
-            hint="Raise timeout_seconds in [download] if the source is slow.",
-        )
-    succeeded, value = done[0]
-    if succeeded:
-        return value
-    raise value
+def _finite(seconds: object) -> float | None:
+    """A number that JSON can hold, or nothing: back ends pass on what servers say."""
+    return seconds if isinstance(seconds, (int, float)) and math.isfinite(seconds) else None
 
 
 def load(
@@ -287,7 +231,7 @@ def load(
     found: dict[str, Backend] = {}
     priorities: dict[str, int] = {}
     listings: dict[str, Listing] = {}
-    for source in _sources(builtin or {}, distributions or {}, discover=discover):
+    for source in sources(builtin or {}, distributions or {}, discover=discover):
         name = source.name
         if name in disabled:
             listings[name] = source.listing(State.DISABLED, "disabled by the settings")
@@ -353,83 +297,12 @@ def _register(manager: pluggy.PluginManager, backend: Backend, name: str) -> str
     return ""
 
 
-@frozen(kw_only=True)
-class _Source:
-    """Where a back end comes from."""
-
-    name: str
-    obtain: Callable[[], Any]
-    distribution: str = ""
-    version: str = ""
-    refusal: str = ""
-
-    def listing(self, state: str, reason: str) -> Listing:
-        return Listing(name=self.name, state=state, reason=reason, distribution=self.distribution, version=self.version)
-
-
-def _sources(builtin: Mapping[str, Backend], distributions: Mapping[str, str], *, discover: bool) -> Iterator[_Source]:
-    from ._version import __version__
-
-    for name, backend in builtin.items():
-        yield _Source(
-            name=name,
-            obtain=lambda backend=backend: backend,  # type: ignore[misc]
-            distribution="comfywatchman-core" if name == CORE else "",
-            version=__version__ if name == CORE else "",
-        )
-    if not discover:
-        return
-    for name, claims in sorted(_entry_points().items()):
-        chosen = [claim for claim in claims if _same(_distribution(claim), distributions.get(name, ""))]
-        if name in builtin:
-            claim, refusal = claims[0], "this name belongs to the core"
-        elif len(claims) == 1 or len(chosen) == 1:
-            claim, refusal = (chosen or claims)[0], ""
-            if name in distributions and not chosen:
-                refusal = f"the settings name another distribution, {distributions[name]}, for this back end"
-        else:
-            claim = claims[0]
-            refusal = (
-                f"several installed packages claim this name: {', '.join(sorted(_distribution(c) for c in claims))}; "
-                f'name the one to use as `distribution = "…"` in [backends.{name}]'
-            )
-        version = claim.dist.version if claim.dist and not refusal.startswith("several") else ""
-        yield _Source(
-            name=name,
-            obtain=claim.load,
-            distribution=", ".join(sorted(_distribution(c) for c in claims)) if refusal else _distribution(claim),
-            version=version,
-            refusal=refusal,
-        )
-
-
-def _entry_points() -> dict[str, list[EntryPoint]]:
-    """Entry points by name; the same object found twice on ``sys.path`` counts once."""
-    from importlib.metadata import entry_points
-
-    claims: dict[str, dict[tuple[str, str], EntryPoint]] = {}
-    for point in entry_points(group=GROUP):
-        claims.setdefault(point.name, {}).setdefault((_distribution(point).lower(), point.value), point)
-    return {name: list(points.values()) for name, points in claims.items()}
-
-
-def _distribution(point: EntryPoint) -> str:
-    return str(point.dist.name) if point.dist else "?"
-
-
-def _same(one: str, other: str) -> bool:
-    def normal(text: str) -> str:
-        return re.sub(r"[-_.]+", "-", text).lower()
-
-    return bool(other) and normal(one) == normal(other)
-
-
 def _checked_priority(backend: Any, found: Mapping[str, Backend]) -> int:
     """Read the priority of an object that can serve as a back end, or raise what keeps it from being one."""
     if inspect.isclass(backend):
         raise TypeError(f"the entry point names the class {backend.__name__}; name an instance of it")
     version = getattr(backend, "api_version", None)
-    if version not in SUPPORTED_API_VERSIONS:
+    if not isinstance(version, int) or version not in SUPPORTED_API_VERSIONS:
         raise ValueError(f"speaks API version {version}; this core speaks {sorted(SUPPORTED_API_VERSIONS)}")
     priority = getattr(backend, "priority", None)
     if not isinstance(priority, int) or isinstance(priority, bool):

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 import pluggy
-from attrs import Factory, frozen
+from attrs import Factory, field, frozen
 
 if TYPE_CHECKING:
     from .events import Event
@@ -58,7 +58,7 @@ class Context:
 
     name: str
     """The name under which the back end is installed; ``candidate.backend`` is compared with it."""
-    settings: Mapping[str, object]
+    settings: Mapping[str, object] = field(repr=False)  # may hold a token
     """The back end's own table of the configuration, as read from the file and the environment."""
     emit: Callable[[Event], None]
     """Tells whoever listens; never blocks and never raises."""
