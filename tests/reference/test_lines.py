@@ -25,7 +25,9 @@ ENTRY = report.Entry(
 )
 EVENTS = (
     cw.events.WorkflowRead(workflow="w", models=1),
+    cw.events.Surveyed(needed=2, missing=1),
     cw.events.BackendAsked(label="l", attempt=ATTEMPT),
+    cw.events.Queued(label="l", candidate=CANDIDATE),
     cw.events.DownloadStarted(label="l", candidate=CANDIDATE, resumed_at=0, size=None),
     cw.events.BytesReceived(label="l", received=1, size=None),
     cw.events.StateChanged(label="l", state=cw.events.TransferState.WAITING),
