@@ -18,6 +18,8 @@ from .models import Candidate, Digest, Match
 from .names import safe_name
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
+_NEVER_ITS_OWN = frozenset({"http", "https", "file", "ftp", "ftps", "data"})
+"""Schemes that mean the same to everybody, and that no back end can have for addresses of its own."""
 _LONGEST_URL = 8192
 _LONGEST_TEXT = 4096
 
@@ -52,7 +54,8 @@ def _checked(offer: Candidate, backend: str, settings: Mapping[str, Any], transf
     if offer.folder:
         safe_name(offer.folder)
     endpoint = _endpoint(offer, settings)
-    if not offer.obstacle and not (transfers and not offer.url.lower().startswith("http:")):
+    scheme = offer.url.partition(":")[0].lower()
+    if not offer.obstacle and (not transfers or scheme in _NEVER_ITS_OWN):
         addresses.check_scheme(offer.url, endpoint=endpoint)
     return evolve(offer, backend=backend, endpoint=endpoint)
 
@@ -77,6 +80,8 @@ def _check_types(offer: Candidate) -> None:
         raise TypeError("its details are no mapping of texts")
     if offer.obstacle is not None and not isinstance(offer.obstacle, Failure):
         raise TypeError("its obstacle is no Failure")
+    if not isinstance(offer.trusted, bool):
+        raise TypeError(f"trusted is {offer.trusted!r}")
 
 
 def _endpoint(offer: Candidate, settings: Mapping[str, Any]) -> str:
