@@ -63,8 +63,11 @@ def _settings(text: str) -> Iterator[tuple[str, str]]:
     at = 0
     for _ in range(_MOST):
         found = _SETTING.match(line, at)
-        if found is None or found.end() == at:
-            return
+        if found is None:
+            at = line.find(",", at) + 1  # a value with a comma that nobody quoted
+            if not at:
+                return
+            continue
         value = found[2].strip()
         yield found[1].strip(), value[1:-1].replace('\\"', '"') if value.startswith('"') else value
         at = found.end()

@@ -1,0 +1,89 @@
+"""Walking a directory for files that may carry workflows."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from comfywatchman_core.errors import NoWorkflow, WorkflowError
+from comfywatchman_core.workflow import find_workflows, read_workflow
+
+
+def found(directory: Path) -> list[str]:
+    return [path.relative_to(directory).as_posix() for path in find_workflows(directory)]
+
+
+def test_every_kind_of_file_that_may_carry_one_is_found_below(tmp_path: Path) -> None:
+    for name in ("b.json", "a.PNG", "sub/c.webm", "sub/deep/d.mp3", "readme.txt", "model.safetensors", "photo.jpg"):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.touch()
+
+    assert found(tmp_path) == ["a.PNG", "b.json", "sub/c.webm", "sub/deep/d.mp3"]
+
+
+def test_the_inside_of_git_is_passed_over(tmp_path: Path) -> None:
+    (tmp_path / ".git").mkdir()
+    (tmp_path / ".git" / "x.json").touch()
+
+    assert found(tmp_path) == []
+
+
+@pytest.mark.skipif(os.name == "nt", reason="links need rights on Windows")
+def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
+    (tmp_path / "real").mkdir()
+    (tmp_path / "real" / "x.json").touch()
+    (tmp_path / "real" / "back").symlink_to(tmp_path)
+    (tmp_path / "zlink").symlink_to(tmp_path / "real")
+    (tmp_path / "dangling.json").symlink_to(tmp_path / "nowhere")
+
+    assert found(tmp_path) == ["dangling.json", "real/x.json"]
+
+
+def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
+    assert found(tmp_path / "nowhere") == []
+
+
+class TestReadingWhatWasFound:
+    def test_the_path_and_the_reason_are_in_the_error(self, tmp_path: Path) -> None:
+        path = tmp_path / "broken.json"
+        path.write_text("{")
+
+        with pytest.raises(WorkflowError, match=r"broken\.json: not JSON"):
+            read_workflow(path)
+
+    def test_a_picture_without_a_workflow_is_told_apart_from_a_broken_one(self, tmp_path: Path) -> None:
+        image = pytest.importorskip("PIL.Image")
+        image.new("L", (4, 4)).save(tmp_path / "plain.png")
+
+        with pytest.raises(NoWorkflow, match="PNG file carries no workflow"):
+            read_workflow(tmp_path / "plain.png")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
+    def test_a_named_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+        os.mkfifo(tmp_path / "pipe.json")
+
+        with pytest.raises(WorkflowError, match="not an ordinary file"):
+            read_workflow(tmp_path / "pipe.json")
+
+    def test_a_directory_and_a_missing_file_are_errors(self, tmp_path: Path) -> None:
+        for path in (tmp_path, tmp_path / "nowhere.json"):
+            with pytest.raises(WorkflowError):
+                read_workflow(path)
+
+    @pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="everything may be read")
+    def test_a_file_that_may_not_be_read_is_an_error(self, tmp_path: Path) -> None:
+        path = tmp_path / "secret.json"
+        path.touch(0o000)
+
+        with pytest.raises(WorkflowError, match="cannot be opened"):
+            read_workflow(path)
+
+    def test_the_label_is_what_the_user_called_it(self, tmp_path: Path) -> None:
+        path = tmp_path / "w.json"
+        path.write_text('{"nodes": [{"id": 1, "type": "VAELoader", "widgets_values": ["ae.safetensors"]}]}')
+
+        assert read_workflow(path, label="mine").requests[0].wanted_by[0].workflow == "mine"
+        assert read_workflow(path).name == str(path)
