@@ -15,10 +15,10 @@ from typing import Any
 from attrs import Factory, define, evolve, field, frozen
 
 from .addresses import origin
-from .backends import CORE, Answer, Backends, TimedOut
+from .backends import CORE, Answer, Backends, TimedOut, failure_of
 from .config import Config
 from .errors import BackendError, Cancelled, ErrorCode, Failure, error_of
-from .events import BackendAsked, Event, Warned, WorkflowRead
+from .events import BackendAsked, Event, Surveyed, Warned, WorkflowRead
 from .hooks import Context
 from .http import ApiClient
 from .models import Artifact, Attempt, Candidate, Check, ModelRequest, Outcome
@@ -57,7 +57,7 @@ class Conversation:
     def emit(self, event: Event) -> None:
         """Tell the listener, with this file's label where the event has none."""
         self._emitted += 1
-        if not isinstance(event, WorkflowRead) and not event.label:
+        if not isinstance(event, (WorkflowRead, Surveyed)) and not event.label:
             event = evolve(event, label=self.label)
         self.around.emit(event)
 
@@ -114,6 +114,18 @@ class Conversation:
             ):
                 self._heed(name, answer.attempt)
                 yield answer
+
+    def prepare(self, name: str, prepare: Callable[..., object], requests: Sequence[ModelRequest]) -> str:
+        """Let the back end *name* look at all requests at once; returns why it could not, or nothing."""
+        if self.resting(name):
+            return ""  # each file's own question says so
+        try:
+            prepare(tuple(requests), self.lend(name))
+        except Cancelled:
+            raise
+        except Exception as error:  # what could not be prepared is asked one by one
+            return failure_of(error, name).message
+        return ""
 
     def resting(self, source: str) -> Failure | None:
         """Why *source* is left alone for now; ``None`` when it may be asked.

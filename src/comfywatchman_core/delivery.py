@@ -125,15 +125,7 @@ class Delivery:
     def prepare(self, name: str, prepare: Callable[..., object], requests: Sequence[ModelRequest]) -> str:
         """Let one back end look at all requests at once; returns why it could not, or nothing."""
         conversation = Conversation(label="", around=self.around, insists=self.rules.force)
-        if conversation.resting(name):
-            return ""  # each file's own question says so
-        try:
-            prepare(tuple(requests), conversation.lend(name))
-        except Cancelled:
-            raise
-        except Exception as error:  # what could not be prepared is asked one by one
-            return failure_of(error, name).message
-        return ""
+        return conversation.prepare(name, prepare, requests)
 
     def plan(self, job: Job) -> Entry:
         """Find out what would be downloaded, from where, with which digest; transfer nothing."""

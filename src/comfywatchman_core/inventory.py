@@ -56,7 +56,7 @@ class _Listing:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.names = frozenset(_walk(root))
+        self.names = frozenset(walk(root))
         self.by_base: dict[str, list[str]] = {}
         for name in sorted(self.names):
             self.by_base.setdefault(same_name_key(name).rpartition("/")[2], []).append(name)
@@ -219,7 +219,7 @@ def _is_same_file(one: Path, other: Path) -> bool:
         return False
 
 
-def _walk(root: Path) -> Iterator[str]:
+def walk(root: Path) -> Iterator[str]:
     """List the files below *root* as ComfyUI does: links followed, ``.git`` skipped; loops end."""
     seen: set[tuple[int, int]] = set()
     waiting = [(str(root), "")]

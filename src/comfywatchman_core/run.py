@@ -17,7 +17,7 @@ from .config import Config, Rules
 from .conversation import Surroundings
 from .delivery import Delivery, Job
 from .errors import Cancelled, ErrorCode, Failure, UsageError
-from .events import Event, FileSettled, Warned
+from .events import Event, FileSettled, Queued, Surveyed, Warned
 from .folders import ModelFolders
 from .intake import Intake, installed_workflows, take_in
 from .leftovers import tidy
@@ -60,13 +60,17 @@ class Run:
         self._problems: list[Problem] = []
         self._offers: dict[int, Candidate | None] = {}
         self._transferred = 0
-        self._memory = Memory(config.state, tell=lambda message: self.emit(Warned(message=message)))
+        self.memory = Memory(config.state, tell=lambda message: self.emit(Warned(message=message)))
 
     def __enter__(self) -> Run:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._memory.close()
+        self.memory.close()
+
+    def surroundings(self) -> Surroundings:
+        """What a search and a transfer need; loads the back ends."""
+        return evolve(self._surroundings(self.emit, self.cancelled), memory=self.memory)
 
     @property
     def _rules(self) -> Rules:
@@ -99,6 +103,8 @@ class Run:
         pinned = {id(entry.request) for entry in entries if pin_present and entry.status in _IS_THERE}
         wanted = [entry for entry in entries if self.is_wanted(entry) or id(entry.request) in pinned]
         open_ends = {id(entry.request) for entry in wanted}
+        needed = sum(entry.status not in (Status.INACTIVE, Status.SKIPPED) for entry in entries)
+        self.emit(Surveyed(needed=needed, missing=sum(self.is_wanted(entry) for entry in wanted)))
         for entry in entries:
             if id(entry.request) not in open_ends:
                 if transfer and entry.status is Status.PRESENT and entry.path is not None:
@@ -110,7 +116,7 @@ class Run:
 
     def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
         """Find out what of *plan* is there."""
-        self.standing = Standing.of(model_folders(self._config), self._memory)
+        self.standing = Standing.of(model_folders(self._config), self.memory)
         entries = []
         for one in plan.files:
             entry = self.standing.entry(one.request, cancelled=self.cancelled)
@@ -126,7 +132,7 @@ class Run:
         if not named:
             named = [self._default_workflows()]
         intake = take_in(named, folders, folder=self._rules.folder, emit=self.emit, cancelled=self.cancelled)
-        self.standing = Standing.of(folders, self._memory)
+        self.standing = Standing.of(folders, self.memory)
         requests = intake.merged()
         self.standing.inventory.prepare(requests)
         entries = []
@@ -149,17 +155,19 @@ class Run:
             return self._rules.force
         return entry.status in (Status.MISSING, Status.CORRUPT)
 
-    def settle(self, entry: Entry, *, place: int | None = None) -> None:
-        """Enter what became of a file."""
+    def settle(self, entry: Entry, *, place: int | None = None, label: str = "") -> None:
+        """Enter what became of a file.
+
+        :param label: What its other events were told under; a reference has got a name by now.
+        """
         self._entries[self._place[id(entry.request)] if place is None else place] = entry
-        label = entry.request.label
-        self.emit(FileSettled(label=label, entry=entry))
+        self.emit(FileSettled(label=label or entry.request.label, entry=entry))
         if entry.error is not None and self._rules.fail_fast:
             self._stop.set()
 
     def fetch(self, wanted: Sequence[Entry], *, transfer: bool) -> None:
         """Search and transfer, several files at a time, the largest of those that were found first."""
-        around = evolve(self._surroundings(self.emit, self.cancelled), memory=self._memory)
+        around = self.surroundings()
         self._problems += [
             Problem(about=one.name, message=f"back end {one.name} is not used: {one.reason}", code="backend")
             for one in around.backends.problems
@@ -177,6 +185,8 @@ class Run:
             job = self._job(delivery, entry)
             if not self._guarded(place, job, lambda: self._first_offer(job)):
                 return
+            if job.offer is not None and job.entry.status not in _IS_THERE:
+                self.emit(Queued(label=job.request.label, candidate=job.offer))
             with lock:
                 size = job.offer.size if job.offer and job.offer.size else 0
                 heapq.heappush(found, (-size, place, job))
@@ -188,7 +198,7 @@ class Run:
             step = delivery.deliver if transfer else delivery.plan
             if job.entry.status in _IS_THERE:
                 step = delivery.sourced
-            self._guarded(place, job, lambda: self.settle(step(job), place=place))
+            self._guarded(place, job, lambda: self.settle(step(job), place=place, label=job.request.label))
 
         try:
             with (

@@ -133,14 +133,7 @@ class Stage:
 
         :param sha256: Of the bytes; computed where it is not known.
         """
-        bad = self.final.with_name(_fit(self.final.name, f".bad-{(sha256 or _sha256(self.target))[:8]}"))
-        try:
-            for older in self.final.parent.iterdir():
-                if QUARANTINED.fullmatch(older.name) and older.name[:-8] == bad.name[:-8]:
-                    older.unlink()
-            os.replace(self.target, bad)
-        except OSError as error:
-            raise as_disk_error(error, bad) from error
+        bad = put_aside(self.target, self.final, sha256 or _sha256(self.target))
         self.discard()
         return bad
 
@@ -173,6 +166,22 @@ class Stage:
                 note.unlink()
             if not keep:
                 self._place.rmdir()
+
+
+def put_aside(path: Path, final: Path, sha256: str) -> Path:
+    """Rename the file at *path*, which is or was to become *final*, to ``NAME.bad-SHA8``; an older one makes room.
+
+    :raises BackendError: ``read_only`` or the like.
+    """
+    bad = final.with_name(_fit(final.name, f".bad-{sha256[:8]}"))
+    try:
+        for older in final.parent.iterdir():
+            if QUARANTINED.fullmatch(older.name) and older.name[:-8] == bad.name[:-8]:
+                older.unlink()
+        os.replace(path, bad)
+    except OSError as error:
+        raise as_disk_error(error, bad) from error
+    return bad
 
 
 class Staging:

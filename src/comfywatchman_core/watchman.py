@@ -5,10 +5,12 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
+from .audited import AuditReport, Verified
 from .backends import CORE, Backends, load
 from .config import Config, Rules
 from .conversation import Conversation, Surroundings
@@ -18,7 +20,7 @@ from .http import ApiClient, Transport
 from .pacing import HostGates
 from .plan import Plan
 from .report import Report
-from .run import Run
+from .run import Run, model_folders
 from .transfer import Engine, TransferSettings
 
 What = str | os.PathLike[str]
@@ -119,6 +121,50 @@ class Watchman:
         """
         with self._run(on_event, cancel) as run:
             return run.carry_out(*run.look_at(plan), transfer=self.config.download.auto_download)
+
+    def verify(
+        self,
+        paths: Iterable[str | os.PathLike[str]] = (),
+        *,
+        plan: Plan | None = None,
+        full: bool = False,
+        quarantine: bool = False,
+        on_verified: Callable[[Verified], None] = lambda verified: None,
+        on_reading: Callable[[int, int], None] = lambda files, size: None,
+        on_event: Callable[[Event], None] | None = None,
+        cancel: Callable[[], bool] | threading.Event | None = None,
+    ) -> AuditReport:
+        """Hash model files and compare them with plan, history, known tables and, unless offline, publishers.
+
+        :param paths: Files, or directories of them; by default those of *plan*, or every model there is.
+        :param full: Read every file again; otherwise one that did not change is judged by what it was.
+        :param quarantine: Rename what is corrupt to ``NAME.bad-…``.
+        :param on_verified: Called with each file as soon as it is known what it is.
+        :param on_reading: Called before files are read, with their number and bytes.
+        :raises UsageError: A path does not exist, or nothing says where models are.
+        """
+        from .audit import Audit
+
+        named = [Path(path) for path in paths]
+        with self._run(on_event, cancel) as run:
+            try:
+                folders = model_folders(self.config)
+            except UsageError:
+                if not named:
+                    raise
+                folders = None  # files that are named need no ComfyUI around them
+            return Audit(
+                memory=run.memory,
+                surroundings=run.surroundings,
+                folders=folders,
+                plan=plan,
+                online=not self.config.offline,
+                full=full,
+                quarantine=quarantine,
+                on_verified=on_verified,
+                on_reading=on_reading,
+                cancelled=run.cancelled,
+            ).carry_out(named)
 
     def conversation(self, label: str) -> Conversation:
         """What lends the back ends a context outside of a run, for commands that ask them something else."""

@@ -30,8 +30,10 @@ from . import results
 from .clean import clean, found_below
 from .configuration import show
 from .export import script
+from .history import history
 from .signals import interruptible
 from .terminal import about, complain, say
+from .verify import verify
 
 
 def run(options: Namespace) -> int:
@@ -46,6 +48,8 @@ def run(options: Namespace) -> int:
         "clean": _clean,
         "export": _export,
         "known": _known,
+        "verify": lambda options: verify(settings(options), options),
+        "history": lambda options: history(settings(options), options),
     }
     return commands[options.command](options)
 

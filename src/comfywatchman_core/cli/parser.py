@@ -6,7 +6,7 @@ import argparse
 
 from comfywatchman_core._version import __version__
 
-COMMANDS = ("get", "scan", "plan", "backends", "known", "config", "doctor", "clean", "export")
+COMMANDS = ("get", "scan", "plan", "verify", "backends", "history", "known", "config", "doctor", "clean", "export")
 
 _WHAT = (
     "a workflow (.json, or a picture, video or audio file that carries one), a directory of them, - for standard "
@@ -71,6 +71,24 @@ def make_parser() -> argparse.ArgumentParser:
     _add_folders(clean)
     _add_output(clean)
     clean.add_argument("--dry-run", action="store_true", help="only list them")
+
+    verify = _command(commands, "verify", "hash model files, and compare with what is recorded, planned or published")
+    verify.add_argument("path", nargs="*", metavar="PATH", help="files or directories; default: every model there is")
+    _add_folders(verify)
+    what = verify.add_argument_group("what is compared")
+    what.add_argument("--plan", metavar="FILE", help="with the files of this plan")
+    what.add_argument("--full", action="store_true", help="read every file again, also what did not change")
+    what.add_argument("--offline", action="store_true", default=None, help="open no socket: ask no publisher")
+    what.add_argument("--quarantine", action="store_true", help="rename corrupt files to NAME.bad-…")
+    _add_output(verify)
+    _add_plugins(verify)
+
+    history = _command(commands, "history", "what was downloaded when, from where, with which digest and verdict")
+    choice = history.add_argument_group("choice of records")
+    choice.add_argument("--limit", metavar="N", type=int, default=100, help="the newest N (default: 100); 0 for all")
+    choice.add_argument("--only", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
+    choice.add_argument("--failed", action="store_true", help="only what failed")
+    _add_output(history)
 
     backends = _command(commands, "backends", "the sources in use, their order, and why others are not")
     _add_output(backends)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 from attrs import frozen
@@ -32,7 +32,9 @@ class Seen:
 
     sha256: str
     flaw: str = ""
-    """Why the file is no good, as a clause that continues "the file …"; empty where nothing speaks against it."""
+    """Why nothing can load the file, as a clause that continues "the file …"; empty where nobody found anything."""
+    was: str = ""
+    """The SHA256 that it had before, where its bytes changed and nothing wrote to it: the disk may be failing."""
 
 
 class Digests:
@@ -53,6 +55,7 @@ class Digests:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._rows: dict[bytes, tuple[str, Seen]] = {}
+        self._waiting: list[tuple[object, ...]] = []
         self._has_all = False
 
     def sha256(self, path: Path, cancelled: Callable[[], bool] = lambda: False) -> str:
@@ -75,30 +78,41 @@ class Digests:
         return seen if identity == identity_of(status) else None
 
     def last_seen(self, path: Path, status: os.stat_result) -> Seen | None:
-        """As :meth:`recall`, for a file whose bytes nobody should have changed: size, inode and time of the last
-        writing are the same, though something else about the file may not be."""
+        """As :meth:`recall`, but for a file that nobody says to have written to.
+
+        Size, inode and time of the last writing are the same, though something else about it may have changed.
+        """
         identity, seen = self._row(_key(path)) or ("", None)
         return seen if identity.rpartition(":")[0] == identity_of(status).rpartition(":")[0] else None
 
-    def note(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> None:
-        """Remember what the file at *path* holds.
+    def note(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> Seen:
+        """Remember what the file at *path* holds, and say how that differs from what it held.
 
         :param status: Taken before the bytes were read. If the file is another one by now, nothing is remembered.
         """
-        self.note_all([(path, status, Seen(sha256=sha256, flaw=flaw))])
+        seen = self.keep(path, status, sha256, flaw)
+        self.flush()
+        return seen
 
-    def note_all(self, found: Iterable[tuple[Path, os.stat_result, Seen]]) -> None:
-        """:meth:`note` for many files, in one step."""
-        rows: list[tuple[object, ...]] = []
-        for path, status, seen in found:
-            if not self._is_settled(path, status):
-                continue
+    def keep(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> Seen:
+        """As :meth:`note`, but the next run knows only after :meth:`flush`: for a caller with thousands of files."""
+        before = self.last_seen(path, status)
+        was = "" if before is None else before.was if before.sha256 == sha256 else before.sha256
+        seen = Seen(sha256=sha256, flaw=flaw, was=was)
+        if self._is_settled(path, status):
             key, identity = _key(path), identity_of(status)
+            fields = (key, identity, sha256, flaw, was)
             with self._lock:
                 self._rows[key] = (identity, seen)
-            rows.append((key, identity, seen.sha256, seen.flaw, seal(key, identity, seen.sha256, seen.flaw)))
+                self._waiting.append((*fields, seal(*fields)))
+        return seen
+
+    def flush(self) -> None:
+        """Write down what was kept."""
+        with self._lock:
+            rows, self._waiting = self._waiting, []
         if rows:
-            self._database.write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?)", rows)
+            self._database.write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def forget(self, path: Path) -> None:
         """Drop what is known of *path*."""
@@ -160,6 +174,6 @@ def _read(row: tuple[object, ...]) -> tuple[bytes, tuple[str, Seen]] | None:
     *fields, check = row
     if seal(*fields) != check:
         return None  # damaged on the disk: the file is hashed again
-    key, identity, sha256, flaw = fields
+    key, identity, sha256, flaw, was = fields
     assert isinstance(key, bytes)
-    return key, (str(identity), Seen(sha256=str(sha256), flaw=str(flaw)))
+    return key, (str(identity), Seen(sha256=str(sha256), flaw=str(flaw), was=str(was)))

@@ -12,6 +12,7 @@ STEPS = (
         identity TEXT NOT NULL,
         sha256   TEXT NOT NULL,
         flaw     TEXT NOT NULL,
+        was      TEXT NOT NULL,
         seal     INTEGER NOT NULL
     ) WITHOUT ROWID;
     CREATE TABLE history (
