@@ -7,16 +7,18 @@ contacted when what the first one offered did not work out.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from attrs import Factory, define, evolve, field
 
+from .addresses import redact
 from .backends import CORE
 from .config import Rules
 from .conversation import Conversation
 from .errors import BackendError, ErrorCode, Failure, error_of
 from .models import Candidate, Digest, Match, ModelRequest, Outcome
-from .names import PICKLE_EXTENSIONS
+from .names import PICKLE_EXTENSIONS, has_model_extension
 from .report import EXIT_CODE_OF, PRECEDENCE
 
 _LETS_OTHERS_TRY = frozenset(
@@ -24,9 +26,7 @@ _LETS_OTHERS_TRY = frozenset(
 )
 """Failures after which other bytes under the same name are no contradiction: nothing stands behind the offer."""
 
-_COULD_NOT_ASK = frozenset(
-    {ErrorCode.UNAVAILABLE, ErrorCode.NETWORK, ErrorCode.STALLED, ErrorCode.BACKEND_FAILED, ErrorCode.NOT_FOUND}
-)
+_COULD_NOT_ASK = frozenset({ErrorCode.UNAVAILABLE, ErrorCode.NETWORK, ErrorCode.STALLED, ErrorCode.BACKEND_FAILED})
 
 _MOST_ASKED = 12
 """Sources of one ambiguous name that are asked what their file is."""
@@ -48,6 +48,8 @@ class Search:
     """Back ends that looked, or tried to."""
     _failures: list[Failure] = Factory(list)
     _could_not_ask: list[Failure] = Factory(list)
+    _denials: list[Failure] = Factory(list)
+    """What back ends said that looked, found nothing and know why."""
     _pinned: str | None = field(default=None, init=False)
 
     def __iter__(self) -> Iterator[Candidate]:
@@ -69,8 +71,9 @@ class Search:
         for answer in self.conversation.resolve(self.request, only=only, skip=skip, order=order):
             if answer.attempt.outcome is not Outcome.DECLINED:
                 self.asked += 1
-            if answer.attempt.failure is not None:
-                self._could_not_ask.append(answer.attempt.failure)
+            failure = answer.attempt.failure
+            if failure is not None:
+                (self._denials if failure.code is ErrorCode.NOT_FOUND else self._could_not_ask).append(failure)
             for candidate in self._in_order(answer.value or ()):
                 if self._may_be_taken(candidate):
                     yield candidate
@@ -84,9 +87,10 @@ class Search:
     @property
     def failure(self) -> Failure:
         """Why nothing was taken, once the offers are used up: the most telling of all reasons."""
-        if self._failures:
-            return min(self._failures, key=lambda failure: PRECEDENCE.index(EXIT_CODE_OF[failure.code]))
         name = self.request.label
+        if self._failures:
+            worst = _worst(self._failures)
+            return self._unasked(name) if worst.code is ErrorCode.NOT_FOUND and self._could_not_ask else worst
         if self.ambiguous:
             return Failure(
                 code=ErrorCode.AMBIGUOUS,
@@ -101,6 +105,8 @@ class Search:
                 message=f"{name}: no source has a file of exactly this name; {len(self.reported)} come near",
                 hint=f"If one of them is meant: {self._ways()}.",
             )
+        if self._denials:
+            return evolve(self._denials[0], message=f"{name}: {self._denials[0].message}")
         if not self.asked:
             return Failure(
                 code=ErrorCode.NOT_FOUND,
@@ -116,7 +122,7 @@ class Search:
 
     def _unasked(self, name: str) -> Failure:
         """Not found while a source could not be asked is never "not found"."""
-        worst = min(self._could_not_ask, key=lambda failure: PRECEDENCE.index(EXIT_CODE_OF[failure.code]))
+        worst = _worst(self._could_not_ask)
         if worst.code not in _COULD_NOT_ASK:
             return evolve(worst, message=f"{name}: {worst.message}")
         return Failure(
@@ -128,8 +134,10 @@ class Search:
         )
 
     def _ways(self) -> str:
-        folder = f" --folder {self.request.folder}" if self.request.folder else ""
-        ways = [f"`comfywatchman get {one.reference}{folder}`" for one in self.reported if one.reference]
+        # quoted: references hold names that strangers chose, and hints are pasted into shells
+        folder = f" --folder {shlex.quote(self.request.folder)}" if self.request.folder else ""
+        references = [shlex.quote(redact(one.reference)) for one in self.reported if one.reference]
+        ways = [f"`comfywatchman get {reference}{folder}`" for reference in references]
         return " or ".join(dict.fromkeys(ways[:5])) or "pass its address to `comfywatchman get`"
 
     def _in_order(self, offers: Sequence[Candidate]) -> list[Candidate]:
@@ -207,7 +215,7 @@ class Search:
         return True
 
     def _is_unasked_pickle(self, offer: Candidate) -> bool:
-        name = self.request.name if self.request.name and self.request.name.suffix else offer.name
+        name = self.request.name if self.request.name and has_model_extension(self.request.name) else offer.name
         if not str(name).lower().endswith(tuple(PICKLE_EXTENSIONS)) or self.rules.allow_pickle:
             return False
         own_address = self.request.url is not None and offer.match >= Match.SOURCE_ID
@@ -230,8 +238,13 @@ def _pickle_refused(request: ModelRequest, offer: Candidate) -> Failure:
         code=ErrorCode.PICKLE_REFUSED,
         message=f"{request.label}: a file of this format can run code, and only its name was asked for",
         hint="If you trust the source, run again with --allow-pickle"
-        + (f", or pass `{offer.reference}`." if offer.reference else "."),
+        + (f", or pass {shlex.quote(redact(offer.reference))}." if offer.reference else "."),
     )
+
+
+def _worst(failures: Sequence[Failure]) -> Failure:
+    """The failure that decides the exit code."""
+    return min(failures, key=lambda failure: PRECEDENCE.index(EXIT_CODE_OF[failure.code]))
 
 
 def confirmed(offer: Candidate, request: ModelRequest, conversation: Conversation) -> Candidate:
@@ -248,8 +261,8 @@ def confirmed(offer: Candidate, request: ModelRequest, conversation: Conversatio
         size=offer.size if offer.size is not None else request.size,
     )
     for answer in conversation.resolve(asked, only=(offer.delegate,)):
-        if answer.error is not None:
-            raise answer.error if isinstance(answer.error, BackendError) else BackendError(str(answer.error))
+        if answer.attempt.failure is not None:
+            raise error_of(answer.attempt.failure)
         offers: tuple[Candidate, ...] = answer.value or ()
         for found in offers:
             if contradiction := contradicting(found.digests, offer.digests):
@@ -257,7 +270,8 @@ def confirmed(offer: Candidate, request: ModelRequest, conversation: Conversatio
                 raise BackendError(
                     f"{offer.reference} changed at its source: it is {stated} there, where {wanted} is known",
                     code=ErrorCode.CHECKSUM_MISMATCH,
-                    hint=f"If the new file is wanted, pass `{offer.reference}` with --accept-digest {found.sha256}.",
+                    hint=f"If the new file is wanted, pass {shlex.quote(redact(offer.reference))}"
+                    + (f" with --accept-digest {found.sha256}." if found.sha256 else "."),
                 )
             if found.obstacle is not None:
                 raise error_of(found.obstacle)
