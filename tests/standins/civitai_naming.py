@@ -7,6 +7,7 @@ version of the rule shows.
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import Literal
 
 from .civitai_catalogue import File, Model, Version
@@ -77,6 +78,7 @@ def _composed(model: Model, version: Version, file: File, rule: Rule) -> str:
     return f"{joined(title, label)}{tail}.{extension}"
 
 
+@lru_cache(maxsize=1 << 16)
 def file_word(text: str) -> str:
     """Make one word for a file name out of a title: cut at about twenty characters, camel case."""
     text = re.sub("[^a-zA-Z0-9]", "_", text.replace("'", ""))
@@ -91,7 +93,9 @@ def file_word(text: str) -> str:
 
 
 def _without(text: str, part: str) -> str:
-    return re.sub(re.escape(part), "", text, flags=re.IGNORECASE) if part else text
+    if not part or part.lower() not in text.lower():
+        return text
+    return re.sub(re.escape(part), "", text, flags=re.IGNORECASE)
 
 
 def _variant(file: File) -> str:

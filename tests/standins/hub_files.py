@@ -14,6 +14,8 @@ from .hub_repos import Repository, StoredFile
 if TYPE_CHECKING:
     from .hub import HubStandIn
 
+_XET_INFO = "application/vnd.xet-fileinfo+json"
+
 
 def resolve(hub: HubStandIn, asked: Asked, kind: str, parts: Sequence[str]) -> Reply:
     """Answer ``[KIND/]OWNER/NAME/resolve|raw|blob|tree/REVISION/PATH``; *parts* are the decoded segments."""
@@ -70,7 +72,13 @@ def _large(hub: HubStandIn, asked: Asked, repo: Repository, commit: str, path: s
             return evolve_headers(Reply.of_bytes(file.data, asked), headers)
         case "xet" | "xet-broken" | "xet-unreachable" | "xet-hangs":
             route = f"{hub.url}/api/{repo.kind}/{repo.id}/xet-read-token/{commit}"
-            headers |= {"X-Xet-Hash": file.xet_hash, "Link": f'<{route}>; rel="xet-auth"'}
+            store = f"{hub.cas_url}/v1/reconstructions/{file.xet_hash}"
+            links = f'<{route}>; rel="xet-auth", <{store}>; rel="xet-reconstruction-info"'
+            headers |= {"X-Xet-Hash": file.xet_hash, "Link": links}
+            if _XET_INFO in asked.headers.get("accept", ""):
+                told = {"hash": file.xet_hash, "refreshUrl": route, "reconstructionUrl": store}
+                reply = Reply.json({**told, "etag": f'"{file.sha256}"', "size": file.size})
+                return evolve_headers(reply, {**headers, "ETag": f'"{file.sha256}"', "Content-Type": _XET_INFO})
     body = f"Found. Redirecting to {link}".encode()
     return Reply(status=302, headers={**headers, "Location": link, "Content-Type": "text/plain"}, body=body)
 

@@ -75,10 +75,10 @@ class ChunkStore:
         )
 
     def answer(self, asked: Asked) -> Reply:
-        """Answer a request to the store: ``/v1/reconstructions/HASH``, or a block."""
+        """Answer a request to the store: ``/v1/reconstructions/HASH``, the same of ``v2``, or a block."""
         match [part for part in asked.path.split("/") if part]:
-            case ["v1", "reconstructions", xet_hash]:
-                return self._reconstruction(asked, xet_hash)
+            case [("v1" | "v2") as version, "reconstructions", xet_hash]:
+                return self._reconstruction(asked, xet_hash, version)
             case ["block", name] if name in self._by_name:
                 return self._block(asked, self._by_name[name])
         return Reply.json({"error": "not found"}, 404)
@@ -88,7 +88,7 @@ class ChunkStore:
             self._released.wait(60)
         return Reply.of_bytes(block.body, asked)
 
-    def _reconstruction(self, asked: Asked, xet_hash: str) -> Reply:
+    def _reconstruction(self, asked: Asked, xet_hash: str, version: str) -> Reply:
         found = self.hub.by_xet_hash(xet_hash)
         if found is None or asked.headers.get("authorization") != f"Bearer {ACCESS_TOKEN}":
             return Reply.json({"error": "not found"}, 404)
@@ -102,9 +102,9 @@ class ChunkStore:
         start, end = int(first), min(int(last) + 1 if last else len(file.data), len(file.data))
         if start >= len(file.data):
             return Reply(status=416)
-        return Reply.json(self._terms(blocks, start, end))
+        return Reply.json(self._terms(blocks, start, end, version))
 
-    def _terms(self, blocks: list[_Block], start: int, end: int) -> dict[str, Any]:
+    def _terms(self, blocks: list[_Block], start: int, end: int, version: str) -> dict[str, Any]:
         """The ranges of blocks that hold the bytes from *start* to before *end*."""
         terms: list[dict[str, Any]] = []
         fetch: dict[str, Any] = {}
@@ -123,11 +123,12 @@ class ChunkStore:
                 first_byte = sum(block.sizes[: held[0]]) + 8 * held[0]
                 last_byte = sum(block.sizes[: held[-1] + 1]) + 8 * (held[-1] + 1) - 1
                 terms.append({"hash": block.name, "unpacked_length": size, "range": chunks})
-                fetch[block.name] = [
-                    {
-                        "range": chunks,
-                        "url": f"{self.hub.cas_url}/block/{block.name}",
-                        "url_range": {"start": first_byte, "end": last_byte},
-                    }
-                ]
-        return {"offset_into_first_range": offset, "terms": terms, "fetch_info": fetch}
+                url = f"{self.hub.cas_url}/block/{block.name}"
+                span = {"start": first_byte, "end": last_byte}
+                fetch[block.name] = (
+                    [{"range": chunks, "url": url, "url_range": span}]
+                    if version == "v1"
+                    else [{"url": url, "ranges": [{"chunks": chunks, "bytes": span}]}]
+                )
+        where = "fetch_info" if version == "v1" else "xorbs"
+        return {"offset_into_first_range": offset, "terms": terms, where: fetch}

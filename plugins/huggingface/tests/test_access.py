@@ -87,6 +87,16 @@ def test_a_strangers_copy_stands_in_only_when_its_digest_is_the_same(desk: Desk,
     assert not any(one.details["repo"] == "somebody/flux_model" for one in offers)
 
 
+def test_a_gate_is_told_although_mirrors_cannot_be_looked_for(desk: Desk, hub: HubStandIn) -> None:
+    hub.add_repo("maker/model", FILES, gated="auto")
+    hub.lists = False
+
+    (offer,) = desk.resolve("gated.safetensors", url=URL) or []
+
+    assert offer.obstacle is not None
+    assert offer.obstacle.code is errors.ErrorCode.GATED
+
+
 def test_a_file_that_a_gated_repository_does_not_have_is_not_found(desk: Desk, hub: HubStandIn) -> None:
     hub.add_repo("maker/model", FILES, gated="auto")
 

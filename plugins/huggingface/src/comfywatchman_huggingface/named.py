@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 
 from attrs import evolve
@@ -18,6 +19,8 @@ from .publishers import PublisherIndex
 from .ranking import Scored, by_digest, by_name, offers, raised
 from .references import HubFile
 from .run import Place
+
+logger = logging.getLogger(__name__)
 
 _SUGGESTIONS = 3
 
@@ -63,7 +66,10 @@ class Names:
         return offers(scored, self._hub.settings) or ([] if generic else self._suggestions(name))
 
     def mirrors(self, found: Found, request: ModelRequest, name: str = "") -> list[Candidate]:
-        """Where the same bytes may be had, if *found* may not."""
+        """Where the same bytes may be had, if *found* may not.
+
+        A search for them that cannot be made finds none: what is to be told is the gate, not this.
+        """
         if found.obstacle is None or found.obstacle.code is not errors.ErrorCode.GATED or not found.facts.sha256:
             return []
         name = name or found.file.name
@@ -74,9 +80,13 @@ class Names:
             others = [place for place in self._sorted(places, request) if (place.repo, place.path) != own]
             return by_digest(confirm(self._hub, others, wanted), wanted)
 
-        mirrors = confirmed(self._index.find(name))
-        if not _can_be_had(mirrors) and self._hub.settings.search and not is_generic(name):
-            mirrors = confirmed(searching.by_repository_name(self._hub, name))
+        try:
+            mirrors = confirmed(self._index.find(name))
+            if not _can_be_had(mirrors) and self._hub.settings.search and not is_generic(name):
+                mirrors = confirmed(searching.by_repository_name(self._hub, name))
+        except BackendError as error:
+            logger.debug("mirrors of %s cannot be looked for: %s", found.file.reference, error)
+            return []
         mirrors = [one for one in mirrors if one.found.obstacle is None]
         match = Match.DIGEST if request.digests else Match.SOURCE_ID
         note = f"The same bytes as {found.file.repo}, which is gated."
