@@ -5,6 +5,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from comfywatchman_core.errors import BackendError, ErrorCode
 from comfywatchman_core.transport import Exchange, TransportError
@@ -15,9 +16,10 @@ from .spans import NO_END, Span
 from .store import Store
 from .supply import Supply
 
-_SMALLEST_READ = 16 << 10
 _LARGEST_READ = 1 << 20
-_NOTED_EVERY = 1 << 20
+_FAST = 8 << 20
+"""Bytes a second above which a read may last until it is full."""
+_NOTED_EVERY = 256 << 10
 
 
 class Connection:
@@ -112,15 +114,18 @@ class Connection:
             self._ended(self, problem)
 
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
-        amount, noted = _SMALLEST_READ, span.position
+        noted = span.position
         try:
             while span.left > 0:
                 began = time.monotonic()
-                chunk = exchange.read(self._pace.portion(min(amount, span.left)))
+                amount = self._pace.portion(min(_LARGEST_READ, span.left))
+                # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
+                # progress is seen and nothing is lost with the connection.
+                chunk = exchange.read(amount) if self.rate > _FAST else exchange.read_some(amount)
                 if self.is_retired:
                     return  # what is read after an abort may be TLS records that nobody decrypted
                 if not chunk:
-                    if span.end < NO_END or promise.is_bounded:
+                    if span.end < NO_END:
                         raise TransportError(f"{promise.identity.storage} ended the connection early")
                     store.ledger.learn_total(span.position)
                     return
@@ -131,19 +136,20 @@ class Connection:
                     noted = span.position
                 seconds = time.monotonic() - began
                 self.rate += 0.3 * (len(chunk) / max(seconds, 1e-6) - self.rate)
-                # A read lasts until it is full. On a slow line it must be small, so that progress is seen.
-                if seconds < 0.05:
-                    amount = min(2 * amount, _LARGEST_READ)
-                elif seconds > 0.2:
-                    amount = max(amount // 2, _SMALLEST_READ)
                 if pause := self._pace.take(len(chunk)):
                     time.sleep(pause)
-            if span.left <= 0 and promise.identity.total == NO_END and exchange.read(1):
+            if promise.identity.total == NO_END:
+                self._check_end(exchange, span, promise)
+        finally:
+            if span.position > noted:
+                store.note(noted, span.position)
+
+    def _check_end(self, exchange: Exchange, span: Span, promise: Promise) -> None:
+        """See that nothing follows, where only the source said how long the file is."""
+        with suppress(TransportError):
+            if exchange.read(1):
                 raise BackendError(
                     f"{promise.identity.storage} sends more than the announced {span.end:,} bytes",
                     code=ErrorCode.SIZE_MISMATCH,
                     hint="The file was replaced, or the address leads elsewhere; another source may have it.",
                 )
-        finally:
-            if span.position > noted:
-                store.note(noted, span.position)

@@ -132,6 +132,8 @@ class Supply:
             )
             self.store = store
             store.begin(store.identity)
+            # An answer that does not say how long it is may have been cut, and look as if it ended.
+            self.is_patched = not promise.is_bounded
             span = store.ledger.take() or span
         self.promise = promise
         return store, span, promise
