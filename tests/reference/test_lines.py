@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,8 +12,11 @@ import pytest
 
 import comfywatchman_core as cw
 from comfywatchman_core import models, report
+from comfywatchman_core.cli import main
+from comfywatchman_core.cli.parser import COMMANDS
 from comfywatchman_core.errors import ErrorCode, Failure
 from comfywatchman_core.jsonlines import event_line, result_line
+from comfywatchman_core.testing import safetensors
 
 from .pages import fields, first_words, page, rows, section
 
@@ -97,3 +101,46 @@ def test_the_words_that_stand_in_lines_are_described() -> None:
     hooks = ["resolve_model", "download_artifact", "verify_artifact"]
 
     assert [word for word in (*words, *hooks) if f"`{word}`" not in text] == []
+
+
+@pytest.fixture
+def models_dir(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
+    """A models folder with one model, one file that was refused once, and one download that failed."""
+    place = tmp_path / "models"
+    (place / "vae").mkdir(parents=True)
+    (place / "vae" / "ae.safetensors").write_bytes(safetensors("ae"))
+    (place / "vae" / f"ae.safetensors.bad-{'0' * 8}").write_bytes(b"refused")
+    main(["get", "vae/no-such-model.safetensors", "--models-dir", str(place), "--no-plugins", "--no-config"])
+    capsys.readouterr()
+    return place
+
+
+@pytest.mark.parametrize(
+    ("command", "arguments"),
+    [
+        ("verify", ["--models-dir", "DIR", "--no-plugins"]),
+        ("history", []),
+        ("backends", ["--no-plugins"]),
+        ("config", []),
+        ("doctor", ["--models-dir", "DIR", "--no-plugins"]),
+        ("clean", ["--models-dir", "DIR", "--dry-run"]),
+    ],
+)
+def test_a_line_of_another_command_has_the_members_that_are_described(
+    command: str, arguments: list[str], models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    described = {row[0].strip("`"): row[1:] for row in rows(section("json.md", "Lines of other commands"))}
+    event, members = (re.findall(r"`(\w+)`", cell) for cell in described[command])
+
+    main([command, "--json", "--no-config", *(str(models_dir) if one == "DIR" else one for one in arguments)])
+
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    told = next(line for line in lines if line["event"] not in ("asked", "result"))
+    assert [told["event"]] == event
+    assert list(told) == ["schema", "event", *members]
+
+
+def test_every_command_with_lines_of_its_own_is_described() -> None:
+    described = {row[0].strip("`") for row in rows(section("json.md", "Lines of other commands"))}
+
+    assert described == set(COMMANDS) - {"get", "scan", "plan", "export", "known"}
