@@ -16,6 +16,9 @@ from .models import Match
 Rate = NewType("Rate", int)
 """Bytes a second; 0 is no limit."""
 
+_LONGEST = 1_000_000.0
+"""Seconds. More than a week is a mistake, and infinity is no number to wait for."""
+
 _UNITS = {"": 1, "k": 1 << 10, "m": 1 << 20, "g": 1 << 30}
 
 
@@ -35,8 +38,17 @@ def _paths(texts: Sequence[str | os.PathLike[str]]) -> tuple[Path, ...]:
     return tuple(Path(text).expanduser() for text in texts)
 
 
-def _lower_all(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(text.strip().lower() for text in texts)
+def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
+    """One text is a list of one, and not a list of its letters."""
+    return (given,) if isinstance(given, str) else tuple(given)
+
+
+def _digests(given: str | Sequence[str]) -> tuple[str, ...]:
+    return tuple(text.strip().lower().removeprefix("sha256:") for text in _texts(given))
+
+
+def _match(given: Match | str) -> Match:
+    return Match.from_label(given) if isinstance(given, str) else given
 
 
 @frozen(kw_only=True)
@@ -49,9 +61,9 @@ class Download:
     """False: digests are computed and recorded, not compared."""
     max_retries: int = field(default=3, validator=validators.ge(0))
     """Attempts without progress after which a transfer is given up."""
-    timeout_seconds: float = field(default=300.0, validator=validators.gt(0))
+    timeout_seconds: float = field(default=300.0, validator=[validators.gt(0), validators.le(_LONGEST)])
     """Bounds one API call, or one attempt of a transfer that makes no progress."""
-    delay_between_downloads: float = field(default=0.0, validator=validators.ge(0))
+    delay_between_downloads: float = field(default=0.0, validator=[validators.ge(0), validators.le(_LONGEST)])
     """Seconds, for each source."""
     jobs: int = field(default=3, validator=[validators.ge(1), validators.le(64)])
     """Files at a time."""
@@ -73,7 +85,7 @@ class BackendTable:
     """Asked first, in this order; the rest follow by priority."""
     disabled: tuple[str, ...] = ()
     """Not even imported."""
-    settings: Mapping[str, Mapping[str, Any]] = Factory(dict)
+    settings: Mapping[str, Mapping[str, Any]] = field(factory=dict, repr=False)  # may hold tokens
     """Back end → its own table, unread by the core but for ``distribution``."""
 
 
@@ -83,17 +95,17 @@ class Rules:
 
     include_inactive: bool = False
     """Act on what only muted or bypassed nodes name, too."""
-    only: tuple[str, ...] = ()
+    only: tuple[str, ...] = field(default=(), converter=_texts)
     """Globs over ``FOLDER/NAME``; empty is everything."""
-    skip: tuple[str, ...] = ()
-    backends: tuple[str, ...] = ()
+    skip: tuple[str, ...] = field(default=(), converter=_texts)
+    backends: tuple[str, ...] = field(default=(), converter=_texts)
     """Ask only these, in this order; empty asks all."""
     folder: str = ""
     """Destination for references and names that say none."""
-    min_match: Match = Match.FILENAME
-    """The least certainty that is downloaded unasked."""
+    min_match: Match = field(default=Match.FILENAME, converter=_match)
+    """The least certainty that is downloaded unasked; its label will do."""
     require_checksum: bool = False
-    accept_digests: tuple[str, ...] = field(default=(), converter=_lower_all)
+    accept_digests: tuple[str, ...] = field(default=(), converter=_digests)
     """SHA256 of files that are taken although their publisher states another."""
     allow_pickle: bool = False
     force: bool = False

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .config import Config, Rate, Rules, read_rate
+from .config import Config, Download, Rate, Rules, read_rate
 from .errors import UsageError
 
 _PREFIX = "COMFYWATCHMAN_"
@@ -175,33 +175,57 @@ def _structure(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
             converter.register_structure_hook(kind, reader)
         else:
             converter.register_structure_hook_func(lambda asked, kind=kind: asked == kind, reader)  # type: ignore[misc]
-    document: dict[str, Any] = {"download": {}, "backends": {"settings": {}}}
+    document, mistakes = _document(values)
+
+    def structured(part: object, kind: Any, path: str) -> Any:
+        try:
+            return converter.structure(part, kind)
+        except (ClassValidationError, ForbiddenExtraKeysError) as error:
+            told = transform_error(error, path=path, format_exception=_mistake)
+            mistakes.extend(line.replace("$.", "").replace("@ $", "").strip() for line in told)
+
+    # One by one: bounds are checked when a table is built, which one wrong name in it would prevent.
+    for name, value in tuple(document["download"].items()):
+        if structured({name: value}, Download, "$.download") is None:
+            del document["download"][name]
+    config = structured(document, Config, "$")
+    if mistakes:
+        sources = sorted(set(origins.values()))
+        raise UsageError(
+            f"the settings cannot be used ({', '.join(sources)}): {'; '.join(mistakes)}",
+            hint="`comfywatchman config` shows every setting and where it comes from.",
+        )
+    assert isinstance(config, Config)
+    return config
+
+
+_TABLES = ("download", "backends")
+_NO_SETTINGS = ("rules", "origins", "warnings")
+"""Fields of :class:`Config` that no layer may set."""
+
+
+def _document(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
+    """Nest dotted names again; also returns what cannot be nested, in words."""
+    document: dict[str, Any] = {"download": {}, "backends": {}}
+    tables: dict[str, dict[str, Any]] = {}
+    mistakes: list[str] = []
     for name, value in values.items():
         table, _, rest = name.partition(".")
-        if table == "backends" and "." in rest:
+        if name in _TABLES:
+            mistakes.append(f"{name} is a table, not {value!r}")
+        elif name in _NO_SETTINGS or (rest and table not in _TABLES) or name == "backends.settings":
+            mistakes.append(f"no such setting: {name}")
+        elif table == "backends" and "." in rest:
             backend, _, setting = rest.partition(".")
-            document["backends"]["settings"].setdefault(backend, {})[setting] = value
+            tables.setdefault(backend, {})[setting] = value
         elif rest:
             document[table][rest] = value
         elif name == "no_plugins":
             document["plugins"] = not value if isinstance(value, bool) else value
         else:
             document[name] = value
-    for name in ("rules", "origins", "warnings"):
-        if name in document:
-            raise UsageError(f"extra fields found ({name}) @ {origins[name]}", hint="Remove it from the file.")
-    try:
-        return converter.structure(document, Config)
-    except (ClassValidationError, ForbiddenExtraKeysError) as error:
-        sources = sorted(set(origins.values()))
-        mistakes = [
-            line.replace("$.", "").replace("@ $", "").strip()
-            for line in transform_error(error, format_exception=_mistake)
-        ]
-        raise UsageError(
-            f"the settings cannot be used ({', '.join(sources)}): {'; '.join(mistakes)}",
-            hint="`comfywatchman config` shows every setting and where it comes from.",
-        ) from error
+    document["backends"]["settings"] = tables
+    return document, mistakes
 
 
 def _mistake(error: BaseException, _: Any) -> str:
