@@ -16,8 +16,10 @@ from __future__ import annotations
 
 import hashlib
 import socket
+import threading
 from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
+from functools import partial
 from types import TracebackType
 from typing import Self
 from urllib.parse import quote, unquote, urlsplit
@@ -74,16 +76,10 @@ class HubStandIn:
         self._hub: Origin | None = None
         self._cdn: Origin | None = None
         self._cas: Origin | None = None
-        self._closed = 0
+        self._starting = threading.RLock()
 
     def __enter__(self) -> Self:
         self._hub = self._stack.enter_context(serve(self._answer))
-        self._cdn = self._stack.enter_context(serve(lambda asked: hub_files.storage(self, asked), host="localhost"))
-        self._cas = self._stack.enter_context(serve(self._store.answer))
-        self._stack.callback(self._store.release)
-        with socket.socket() as nobody:
-            nobody.bind(("127.0.0.1", 0))
-            self._closed = nobody.getsockname()[1]
         return self
 
     def __exit__(
@@ -100,25 +96,24 @@ class HubStandIn:
     @property
     def cdn_url(self) -> str:
         """The storage host: the same address under another name and port, so another origin for every client."""
-        assert self._cdn is not None, "enter the stand-in first"
-        return self._cdn.url
+        return self._storage().url
 
     @property
     def cas_url(self) -> str:
         """The chunk store."""
-        assert self._cas is not None, "enter the stand-in first"
-        return self._cas.url
+        return self._chunk_store().url
 
     @property
     def cas_requests(self) -> list[Asked]:
         """What the chunk store was asked."""
-        assert self._cas is not None, "enter the stand-in first"
-        return self._cas.asked
+        return self._chunk_store().asked
 
     @property
     def closed_url(self) -> str:
         """An address at which nobody answers."""
-        return f"http://127.0.0.1:{self._closed}"
+        with socket.socket() as nobody:
+            nobody.bind(("127.0.0.1", 0))
+            return f"http://127.0.0.1:{nobody.getsockname()[1]}"
 
     @property
     def requests(self) -> list[Asked]:
@@ -129,8 +124,7 @@ class HubStandIn:
     @property
     def cdn_requests(self) -> list[Asked]:
         """What the storage host was asked."""
-        assert self._cdn is not None, "enter the stand-in first"
-        return self._cdn.asked
+        return self._storage().asked
 
     def counted(self, bucket: str) -> int:
         """How many requests so far belong to *bucket*: ``api``, ``resolvers`` or ``pages``."""
@@ -260,6 +254,20 @@ class HubStandIn:
         key = (repository.id, what)
         self._seen[key] = self._seen.get(key, 0) + 1
         return self._seen[key] <= times
+
+    def _storage(self) -> Origin:
+        """The storage host; it is started when it is first needed, because most tests never need it."""
+        with self._starting:
+            if self._cdn is None:
+                self._cdn = self._stack.enter_context(serve(partial(hub_files.storage, self), host="localhost"))
+            return self._cdn
+
+    def _chunk_store(self) -> Origin:
+        with self._starting:
+            if self._cas is None:
+                self._cas = self._stack.enter_context(serve(self._store.answer))
+                self._stack.callback(self._store.release)
+            return self._cas
 
     def _answer(self, asked: Asked) -> Reply:
         bearer = asked.headers.get("authorization", "")
