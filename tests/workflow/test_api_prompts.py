@@ -6,9 +6,9 @@ import json
 from typing import Any
 
 import pytest
-from comfywatchman_core.errors import NoWorkflow, WorkflowError
 from standins.graphs import MUTED, graph, inactive, labels, node, read
 
+from comfywatchman_core.errors import NoWorkflow, WorkflowError
 from comfywatchman_core.workflow import read_workflow_bytes
 
 
