@@ -69,7 +69,7 @@ class Publishers:
         conversation = Conversation(label=request.label, around=self.around)
         names = (*self._tables, *(self._searches if self.is_online else ()))
         is_complete = True
-        for answer in conversation.resolve(request, order=names):
+        for answer in conversation.resolve(request, only=names, order=names):
             name = answer.attempt.backend
             if answer.attempt.failure is not None:
                 is_complete = False
@@ -83,7 +83,9 @@ class Publishers:
 
     def _other_bytes(self, conversation: Conversation, request: ModelRequest) -> Statement | None:
         """What a curated table has under exactly this name, where it is not what is there."""
-        for answer in conversation.resolve(evolve(request, digests=(), size=None), order=self._tables):
+        for answer in conversation.resolve(
+            evolve(request, digests=(), size=None), only=self._tables, order=self._tables
+        ):
             for offer in answer.value or ():
                 if offer.trusted and offer.match >= Match.SOURCE_ID and offer.sha256:
                     return Statement(voice=answer.attempt.backend, sha256=offer.sha256, online=self.is_online)

@@ -12,13 +12,12 @@ from attrs import evolve
 from comfywatchman_core.addresses import printable
 from comfywatchman_core.audited import AuditReport, Condition, Verified
 from comfywatchman_core.config import Config
-from comfywatchman_core.events import Event
+from comfywatchman_core.events import BackendAsked, Event, Warned
 from comfywatchman_core.jsonlines import SCHEMA, error_object, event_line, result_line
 from comfywatchman_core.plan import read_plan
 from comfywatchman_core.units import size_text
 from comfywatchman_core.watchman import Watchman
 
-from .lines import Lines
 from .results import use_color, write_line
 from .signals import interruptible
 from .terminal import say
@@ -96,12 +95,21 @@ def _result_line(report: AuditReport) -> dict[str, Any]:
     return {**line, "summary": summary}
 
 
-def _listener(options: Namespace) -> Callable[[Event], None] | None:
+def _listener(options: Namespace) -> Callable[[Event], None]:
     if options.json:
         from .commands import write_json
 
         return lambda event: write_json(event_line(event))
-    return None if options.quiet else Lines(verbose=options.verbose)
+
+    def tell(event: Event) -> None:
+        if isinstance(event, Warned) and not options.quiet:
+            say(f"warning: {event.message}")
+        elif isinstance(event, BackendAsked) and options.verbose:
+            attempt = event.attempt
+            said = attempt.failure.message if attempt.failure else attempt.outcome.value
+            say(f"{attempt.backend} about {event.label}: {said}")
+
+    return tell
 
 
 def _teller(options: Namespace) -> Callable[[Verified], None]:
