@@ -10,8 +10,9 @@ from pathlib import Path
 
 from attrs import frozen
 
+from .claims import is_claimed, notes_in
 from .disk import as_disk_error
-from .staging import QUARANTINED, SUFFIX, is_claimed, notes_in, regular_file, staging_place
+from .staging import QUARANTINED, SUFFIX, regular_file, staging_place
 
 _OURS = frozenset({"part", "journal.json"})
 

@@ -40,8 +40,7 @@ class Owner:
     @classmethod
     def current(cls) -> Owner:
         """This process."""
-        pid = os.getpid()
-        return cls(pid=pid, started=_started(pid), host=platform.node(), boot=boot_id(), space=_pid_space())
+        return _owner(os.getpid())
 
     @classmethod
     def read(cls, text: str) -> Owner | None:
@@ -78,6 +77,11 @@ class Owner:
             # Before this host started: it is the one that went down. After: another host of the same name.
             return last_beat > _boot_time() and age < SILENT_ELSEWHERE
         return age < SILENT_ELSEWHERE
+
+
+@cache
+def _owner(pid: int) -> Owner:
+    return Owner(pid=pid, started=_started(pid), host=platform.node(), boot=boot_id(), space=_pid_space())
 
 
 def _started(pid: int) -> str:

@@ -11,11 +11,9 @@ change of name. Nothing in it ends like a model, because ComfyUI lists those.
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import os
 import re
-import shutil
 import stat
 import threading
 import time
@@ -23,18 +21,15 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from .claims import Claim, claim, empty
 from .disk import as_disk_error, sync_directory
 from .errors import BackendError, Cancelled, ErrorCode
-from .owners import HEARTBEAT, Owner
+from .owners import HEARTBEAT
 
 SUFFIX = ".cw"
 _NAME_BYTES = 255
-_OWNER = re.compile(r"owner-(\d{1,9})\.json")
 QUARANTINED = re.compile(r".+\.bad-[0-9a-f]{8}")
-_UNREADABLE_FOR = 5.0
-"""Seconds that an owner's note may be unreadable, because it is being written, before it counts as torn."""
 _POLL = 0.2
-_CHUNK = 1 << 20
 
 
 def staging_place(final: Path) -> Path:
@@ -52,18 +47,13 @@ def _fit(name: str, suffix: str) -> str:
 class Stage:
     """A claimed staging place: this process, and no other, writes to ``target``."""
 
-    def __init__(self, final: Path, place: Path, note: Path, *, waited: bool) -> None:
+    def __init__(self, final: Path, owned: Claim, *, waited: bool) -> None:
         self.final = final
-        self.target = place / "part"
+        self.target = owned.place / "part"
         """Where the bytes go."""
         self.waited = waited
         """Another process held the place first: what it did must be looked at before anything is transferred."""
-        self._place = place
-        self._note = note
-        status = note.stat()
-        self._identity = (status.st_dev, status.st_ino)
-        # The note was created with 0666 and so shows what the umask leaves of it; os.umask() cannot be read safely.
-        self._mode = stat.S_IMODE(status.st_mode) & 0o666
+        self._claim = owned
 
     def publish(self, replace: bool = False, *, keep_mode: bool = False) -> Path:
         """Give the bytes their name, all at once and for good.
@@ -85,12 +75,12 @@ class Stage:
             sync_directory(self.final.parent)
         except OSError as error:
             raise as_disk_error(error, self.final) from error
-        empty(self._place)
+        empty(self._claim.place)
         return self.final
 
     def _seal(self, replace: bool) -> None:
         """Give the bytes their permissions, and see to it that they outlive a loss of power."""
-        mode = self._mode
+        mode = self._claim.mode
         if replace and (old := regular_file(self.final)):
             mode = stat.S_IMODE(old.st_mode) & 0o777
         descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW)
@@ -126,7 +116,7 @@ class Stage:
     def discard(self) -> None:
         """Drop the bytes and what is known of them."""
         with suppress(OSError):  # what cannot be removed now is a leftover that `clean` lists
-            empty(self._place)
+            empty(self._claim.place)
 
     def quarantine(self, sha256: str = "") -> Path:
         """Put refused bytes aside as ``NAME.bad-SHA8``, for the user to look at; an older one makes room.
@@ -138,34 +128,24 @@ class Stage:
         return bad
 
     def _check_owned(self) -> None:
-        with suppress(OSError):
-            status = self._note.stat()
-            if (status.st_dev, status.st_ino) == self._identity and [self._note] == notes_in(self._place)[-1:]:
-                return
-        raise BackendError(
-            f"another process took over the download of {self.final}",
-            code=ErrorCode.BUSY,
-            hint="This one was silent for long. See what the other one did, then run again.",
-        )
+        if not self._claim.holds():
+            raise BackendError(
+                f"another process took over the download of {self.final}",
+                code=ErrorCode.BUSY,
+                hint="This one was silent for long. See what the other one did, then run again.",
+            )
 
     def beat(self) -> None:
         """Show that the owner lives."""
-        with suppress(OSError):
-            os.utime(self._note)
+        self._claim.beat()
 
     def release(self) -> None:
         """Give the place back: with its bytes where some have arrived, and without a trace otherwise."""
         # What cannot be removed now is a leftover that `clean` lists, and that the next claim takes over.
-        with suppress(OSError, BackendError):
-            self._check_owned()
-            status = regular_file(self.target)
-            keep = status is not None and status.st_size > 0
-            if not keep:
-                empty(self._place)
-            for note in notes_in(self._place):  # this process's own is the last
-                note.unlink()
-            if not keep:
-                self._place.rmdir()
+        with suppress(OSError):
+            if self._claim.holds():
+                status = regular_file(self.target)
+                self._claim.give_up(keep=status is not None and status.st_size > 0)
 
 
 def put_aside(path: Path, final: Path, sha256: str) -> Path:
@@ -216,7 +196,7 @@ class Staging:
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
             waited = False
-            while (note := _take(place)) is None:
+            while (owned := claim(place)) is None:
                 if not wait:
                     raise _busy(final)
                 if not waited:
@@ -225,7 +205,7 @@ class Staging:
                 if cancelled():
                     raise Cancelled(f"stopped while waiting for {final.name}")
                 time.sleep(_POLL)
-            stage = Stage(final, place, note, waited=waited)
+            stage = Stage(final, owned, waited=waited)
             _drop_foreign(stage.target)
         except OSError as error:
             raise as_disk_error(error, final) from error
@@ -253,60 +233,6 @@ class Staging:
                 stage.beat()
 
 
-def _take(place: Path) -> Path | None:
-    """Become the owner of *place*; ``None`` while somebody else is.
-
-    Each owner has a number, and creating the next number succeeds for one
-    process only. Whoever took it looks again: if a living owner is there after
-    all (the place was given up and claimed anew in between), it steps back.
-    """
-    while True:
-        with suppress(FileExistsError):
-            place.mkdir()
-        try:
-            if not stat.S_ISDIR(place.lstat().st_mode):
-                raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(place))
-            notes = notes_in(place)
-            if any(_lives(note) for note in notes):
-                return None
-            mine = place / f"owner-{_number(notes[-1]) + 1 if notes else 1}.json"
-            descriptor = os.open(mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-            try:
-                os.write(descriptor, Owner.current().write().encode())
-            finally:
-                os.close(descriptor)
-            if any(_lives(note) for note in notes_in(place) if note != mine):
-                mine.unlink()
-                return None
-            return mine
-        except (FileExistsError, FileNotFoundError):
-            continue  # somebody else was quicker, or gave the place up at this moment: look again
-
-
-def notes_in(place: Path) -> list[Path]:
-    """The owners' notes in *place*, the newest last."""
-    return sorted((path for path in place.iterdir() if _OWNER.fullmatch(path.name)), key=_number)
-
-
-def _number(note: Path) -> int:
-    found = _OWNER.fullmatch(note.name)
-    return int(found.group(1)) if found else 0
-
-
-def _lives(note: Path) -> bool:
-    try:
-        beat = note.stat().st_mtime
-        owner = Owner.read(note.read_text("utf-8", "replace"))
-    except FileNotFoundError:
-        return False
-    return time.time() - beat < _UNREADABLE_FOR if owner is None else owner.lives(beat)
-
-
-def is_claimed(place: Path) -> bool:
-    """Say whether a living process works in the staging directory *place*."""
-    return any(_lives(note) for note in notes_in(place))
-
-
 def regular_file(path: Path) -> os.stat_result | None:
     """The status of *path* if it is an ordinary file, not a link to one."""
     with suppress(OSError):
@@ -314,17 +240,6 @@ def regular_file(path: Path) -> os.stat_result | None:
         if stat.S_ISREG(status.st_mode):
             return status
     return None
-
-
-def empty(place: Path) -> None:
-    """Remove everything in *place* but the owners' notes; links are removed, not followed."""
-    for path in place.iterdir():
-        if _OWNER.fullmatch(path.name):
-            continue
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path)
-        else:
-            path.unlink()
 
 
 def _drop_foreign(target: Path) -> None:

@@ -1,0 +1,127 @@
+"""Who works in a staging directory: a numbered note for each owner, and the file system as the judge.
+
+Creating a note succeeds for one process only, on network shares as well. A
+note of a process that is dead is left behind by the next owner, who takes the
+next number, so that nothing is ever removed that somebody else may rely on.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+import shutil
+import stat
+import time
+from contextlib import suppress
+from pathlib import Path
+
+from .owners import Owner
+
+_NOTE = re.compile(r"owner-(\d{1,9})\.json")
+_UNREADABLE_FOR = 5.0
+"""Seconds that a note may be unreadable, because it is being written, before it counts as torn."""
+
+
+class Claim:
+    """A note of this process in *place*."""
+
+    def __init__(self, place: Path, note: str, status: os.stat_result) -> None:
+        self.place = place
+        # Created with 0666, it shows what the umask leaves of that; os.umask() cannot be read without changing it.
+        self.mode = stat.S_IMODE(status.st_mode) & 0o666
+        """Permissions that a new file gets here."""
+        self._note = note
+        self._file = (status.st_dev, status.st_ino)
+
+    def holds(self) -> bool:
+        """Say whether this process is still the last owner: one that was silent for very long may have lost it."""
+        with suppress(OSError):
+            status = os.stat(self.place / self._note)
+            return (status.st_dev, status.st_ino) == self._file and notes_in(self.place)[-1:] == [self._note]
+        return False
+
+    def beat(self) -> None:
+        """Show that the owner lives."""
+        with suppress(OSError):
+            os.utime(self.place / self._note)
+
+    def give_up(self, *, keep: bool) -> None:
+        """Remove all notes, this process's own last.
+
+        :param keep: Leave the directory and the bytes in it to whoever claims it next.
+        :raises OSError: Something cannot be removed; the next claim takes it over.
+        """
+        if not keep:
+            empty(self.place)
+        for note in notes_in(self.place):
+            os.unlink(self.place / note)
+        if not keep:
+            os.rmdir(self.place)
+
+
+def claim(place: Path) -> Claim | None:
+    """Become the owner of *place*; ``None`` while somebody else is.
+
+    Whoever created a note looks again: if a living owner is there after all
+    (the place was given up and claimed anew in between), it steps back.
+
+    :raises OSError: The directory cannot be made, or something else has its name.
+    """
+    while True:
+        with suppress(FileExistsError):
+            os.mkdir(place)
+        try:
+            if not stat.S_ISDIR(os.lstat(place).st_mode):
+                raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(place))
+            notes = notes_in(place)
+            if any(_lives(place / note) for note in notes):
+                return None
+            mine = f"owner-{_number(notes[-1]) + 1 if notes else 1}.json"
+            descriptor = os.open(place / mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            try:
+                os.write(descriptor, Owner.current().write().encode())
+                status = os.fstat(descriptor)
+            finally:
+                os.close(descriptor)
+            if any(_lives(place / note) for note in notes_in(place) if note != mine):
+                os.unlink(place / mine)
+                return None
+            return Claim(place, mine, status)
+        except (FileExistsError, FileNotFoundError):
+            continue  # somebody else was quicker, or gave the place up at this moment: look again
+
+
+def is_claimed(place: Path) -> bool:
+    """Say whether a living process works in *place*."""
+    return any(_lives(place / note) for note in notes_in(place))
+
+
+def notes_in(place: Path) -> list[str]:
+    """Names of the owners' notes in *place*, the newest last."""
+    return sorted((name for name in os.listdir(place) if _NOTE.fullmatch(name)), key=_number)
+
+
+def empty(place: Path) -> None:
+    """Remove everything in *place* but the owners' notes; links are removed, not followed."""
+    for entry in os.scandir(place):
+        if _NOTE.fullmatch(entry.name):
+            continue
+        if entry.is_dir(follow_symlinks=False):
+            shutil.rmtree(entry.path)
+        else:
+            os.unlink(entry.path)
+
+
+def _number(note: str) -> int:
+    found = _NOTE.fullmatch(note)
+    return int(found.group(1)) if found else 0
+
+
+def _lives(note: Path) -> bool:
+    try:
+        beat = note.stat().st_mtime
+        owner = Owner.read(note.read_text("utf-8", "replace"))
+    except FileNotFoundError:
+        return False
+    return time.time() - beat < _UNREADABLE_FOR if owner is None else owner.lives(beat)
