@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path, PurePosixPath
 
@@ -29,7 +29,8 @@ class Found:
     status: Status
     """PRESENT, ELSEWHERE, CORRUPT or MISSING."""
     path: Path | None = None
-    """Where it is; for CORRUPT the file that has to be replaced. ``None`` for MISSING."""
+    """Where it is; for CORRUPT the file that has to be replaced. ``None`` for MISSING, and for a file of which
+    only a server says that it is there."""
     size: int | None = None
     """Bytes."""
     reason: str = ""
@@ -68,10 +69,14 @@ class Inventory:
     Directories are walked when first asked about, each once. What was found is
     checked against the disk again when it is reported, so that a file that was
     placed or removed meanwhile is seen, if :meth:`refresh` was called for it.
+
+    :param listed: Folder key to the names that a running ComfyUI lists, which may be on another machine:
+        what it lists is there, though no path of this machine leads to it.
     """
 
-    def __init__(self, folders: ModelFolders) -> None:
+    def __init__(self, folders: ModelFolders, *, listed: Mapping[str, frozenset[str]] | None = None) -> None:
         self.folders = folders
+        self._listed = listed or {}
         self._lock = threading.Lock()
         self._listings: dict[Path, _Listing] = {}
         self._defects: dict[tuple[Path, int, int], str | None] = {}
@@ -120,7 +125,21 @@ class Inventory:
             found = self._judge([listed])
             if found.status is Status.PRESENT:
                 return Found(status=Status.ELSEWHERE, path=found.path, size=found.size, dangling=dangling)
-        return Found(status=Status.MISSING, dangling=dangling)
+        return self._told(request.folder, request.name) or Found(status=Status.MISSING, dangling=dangling)
+
+    def _told(self, key: str, name: PurePosixPath) -> Found | None:
+        """What the server's lists say of a file that is not on this machine."""
+        wanted = set(_spellings(name))
+        bases = {same_name_key(spelled).rpartition("/")[2] for spelled in wanted}
+        key = canonical_key(key)
+        for listed_key in [key] if key else self._listed:
+            names = self._listed.get(listed_key, frozenset())
+            if key and wanted & names:
+                return Found(status=Status.PRESENT)
+            if any(same_name_key(listed).rpartition("/")[2] in bases for listed in names):
+                exact = key and _is_searched_below(key, name)
+                return Found(status=Status.PRESENT if exact else Status.ELSEWHERE)
+        return None
 
     def _roots(self, key: str) -> tuple[Path, ...]:
         return self.folders.roots(key) if key else self.folders.all_roots()

@@ -51,6 +51,7 @@ def ask_server(url: str, http: ApiClient, *, loaders: LoaderTable | None = None)
     described = _object(http.get_json(f"{base}/object_info", endpoint=base, limit=_OBJECT_INFO_BYTES, retries=0), base)
     folders = list(_folders(http, base))
     keys = [key for key, _, _ in folders] or _strings(_optional(http, f"{base}/models", base))
+    keys = [key for key in keys if is_folder_key(key)]
     raw = {key: frozenset(_strings(_optional(http, f"{base}/models/{key}", base))) for key in keys[:_MAX_KEYS]}
     classes = dict(_classes(described, raw, loaders))
     return Installation(
