@@ -40,8 +40,6 @@ def test_an_answer_that_is_no_sequence_of_candidates_is_refused_as_a_whole(value
 @pytest.mark.parametrize(
     "bad",
     [
-        {"url": "file:///etc/passwd"},
-        {"url": "FILE:///etc/passwd"},
         {"url": "ftp://models.example/a"},
         {"url": "data:text/plain,x"},
         {"url": "http://models.example/a.safetensors"},
@@ -100,6 +98,12 @@ def test_only_a_back_end_that_downloads_by_itself_may_use_a_scheme_of_its_own() 
 
     assert checked(own, transfers=True)[0]
     assert not checked(own, transfers=False)[0]
+
+
+@pytest.mark.parametrize("url", ["file:///etc/passwd", "FILE:///etc/passwd"])
+def test_a_file_of_this_machine_is_offered_only_by_a_back_end_that_copies_it_itself(url: str) -> None:
+    assert checked(offer(url=url), transfers=True)[0]
+    assert not checked(offer(url=url), transfers=False)[0]
 
 
 def test_what_is_known_not_to_be_had_needs_no_address() -> None:

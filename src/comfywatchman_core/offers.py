@@ -18,8 +18,9 @@ from .models import Candidate, Digest, Match
 from .names import safe_name
 
 _SCHEME = re.compile(r"[a-z][a-z0-9+.-]*:", re.IGNORECASE)
-_NEVER_ITS_OWN = frozenset({"http", "https", "file", "ftp", "ftps", "data"})
-"""Schemes that mean the same to everybody, and that no back end can have for addresses of its own."""
+_NEVER_ITS_OWN = frozenset({"http", "https", "ftp", "ftps", "data"})
+"""Schemes that no back end can have for addresses of its own. ``file`` is not among them: a back end that copies
+from a shared folder says so with it, and no engine opens such an address."""
 _LONGEST_URL = 8192
 _LONGEST_TEXT = 4096
 
