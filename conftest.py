@@ -16,6 +16,9 @@ _PROXIES = {"http_proxy", "https_proxy", "all_proxy", "no_proxy"}
 
 @pytest.fixture(autouse=True)
 def _network_guard() -> Iterator[None]:
+    if os.environ.get("RECORD_CASSETTES") == "live":  # asked for by hand, to record from the sites themselves
+        yield
+        return
     with loopback_only() as refused:
         yield
     assert refused == [], "this test tried to leave the machine"
