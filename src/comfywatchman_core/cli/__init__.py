@@ -23,7 +23,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
         given.insert(0, "get")
     try:
-        return _run(make_parser().parse_args(given))
+        options = make_parser().parse_args(given)
+        options.given = tuple(given)
+        return _run(options)
     except BrokenPipeError:
         # The reader of stdout is gone: nothing more can be told, and the interpreter must not try at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

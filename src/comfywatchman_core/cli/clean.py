@@ -23,7 +23,7 @@ def found_below(folders: ModelFolders) -> list[Leftover]:
 
 def clean(folders: ModelFolders, options: Namespace) -> int:
     """Remove leftovers that no living process works on, or only list them; returns the exit code."""
-    from .commands import write_json
+    from .listening import write_json
 
     code = ExitCode.OK
     freed = count = 0

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +13,9 @@ from attrs import evolve
 from comfywatchman_core.config import Config, Rules
 from comfywatchman_core.conversation import Conversation
 from comfywatchman_core.doctor import Finding, examine
-from comfywatchman_core.errors import UsageError, error_of
-from comfywatchman_core.events import Event
+from comfywatchman_core.errors import Cancelled, UsageError, error_of
 from comfywatchman_core.htmlreport import write_page
-from comfywatchman_core.jsonlines import SCHEMA, event_line, result_line
+from comfywatchman_core.jsonlines import SCHEMA, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
 from comfywatchman_core.plan import differences, make_plan, read_plan, write_plan
 from comfywatchman_core.report import ExitCode, Report
@@ -27,11 +24,15 @@ from comfywatchman_core.units import size_text
 from comfywatchman_core.watchman import Watchman
 
 from . import results
+from .advice import Advice
 from .clean import clean, found_below
+from .closing import last_words
 from .configuration import show
 from .export import script
 from .history import history
+from .listening import listener, write_json
 from .signals import interruptible
+from .tally import Tally
 from .terminal import about, complain, say
 from .verify import verify
 
@@ -137,47 +138,42 @@ def _scan(options: Namespace) -> int:
 
 def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report], config: Config | None = None) -> int:
     """Run *step* with a listener and a way to stop it, and print what it came to."""
+    tally, advice = Tally(), Advice(options)
     with interruptible() as interruption, Watchman(config or settings(options)) as watchman:
-        with _listener(options) as listen:
-            report = step(watchman, {"on_event": listen, "cancel": interruption.event})
-        report = evolve(report, interrupted=interruption.code)
+        with listener(options, tally, advice, interruption) as listen:
+            try:
+                report = step(watchman, {"on_event": listen, "cancel": interruption.event})
+            except Cancelled:
+                if interruption.code is None:
+                    raise
+                report = Report(entries=())  # stopped while it read and looked, before there were entries
+        report = advice.completed(evolve(report, interrupted=interruption.code), tally)
         if getattr(options, "output", None) is not None and interruption.code is None:
             write_plan(make_plan(report.entries), Path(options.output))
         if getattr(options, "report", None) is not None:
             write_page(report, Path(options.report))
-        return _tell(options, report)
-
-
-def _tell(options: Namespace, report: Report) -> int:
-    if options.json:
-        write_json(result_line(report))
-    else:
-        results.write(report, quiet=options.quiet, verbose=options.verbose, color=options.color)
+        asked = () if options.command == "scan" else watchman.backends.names
+        _tell(options, report, asked)
+    if not (options.json or options.quiet):
+        for line in last_words(options, report, tally, advice):
+            say(line)
     return int(report.exit_code)
 
 
-@contextmanager
-def _listener(options: Namespace) -> Iterator[Callable[[Event], None] | None]:
-    """The listener that suits the arguments and the place that output goes to."""
+def _tell(options: Namespace, report: Report, asked: Sequence[str] = ()) -> int:
     if options.json:
-        yield lambda event: write_json(event_line(event))
-    elif options.quiet:
-        yield None
-    elif options.no_progress or not sys.stderr.isatty():
-        from .lines import Lines
-
-        yield Lines(verbose=options.verbose)
+        write_json(result_line(report))
     else:
-        from .display import display
-
-        with display(verbose=options.verbose, color=options.color) as listen:
-            yield listen
-
-
-def write_json(line: dict[str, Any]) -> None:
-    """Print one line of ``--json``, at once."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+        style = results.Style(
+            quiet=options.quiet,
+            verbose=options.verbose,
+            explain=getattr(options, "explain", False),
+            colored=results.use_color(options.color),
+            width=results.width_of_stdout(),
+        )
+        results.write(report, style, asked)
+        sys.stdout.flush()
+    return int(report.exit_code)
 
 
 def _backends(options: Namespace) -> int:
@@ -210,9 +206,14 @@ def _clean(options: Namespace) -> int:
 
 def _export(options: Namespace) -> int:
     say("warning: export is deprecated and for debugging only; `get` does all this and more")
-    with interruptible() as interruption, Watchman(settings(options)) as watchman, _listener(options) as listen:
+    advice = Advice(options)
+    with (
+        interruptible() as interruption,
+        Watchman(settings(options)) as watchman,
+        listener(options, Tally(), advice, interruption) as listen,
+    ):
         report = watchman.plan(options.what, on_event=listen, cancel=interruption.event)
-    report = evolve(report, interrupted=interruption.code)
+    report = advice.completed(evolve(report, interrupted=interruption.code))
     if options.json:
         return _tell(options, report)
     sys.stdout.write(script(report, options.format))

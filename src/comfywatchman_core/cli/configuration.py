@@ -40,7 +40,7 @@ def effective(config: Config) -> Iterator[tuple[str, Any, str]]:
 
 def show(config: Config, options: Namespace) -> int:
     """Print the settings; returns the exit code."""
-    from .commands import write_json
+    from .listening import write_json
 
     if options.json:
         for name, value, origin in effective(config):

@@ -1,130 +1,123 @@
-"""Progress as a live block at the foot of the terminal: one line for each file under way, and the total."""
+"""The live display: a line for each file under way, the total, and what became of files above them."""
 
 from __future__ import annotations
 
 import os
+import sys
+import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, ProgressColumn, Task, TextColumn
 from rich.text import Text
 
-from comfywatchman_core.addresses import printable
-from comfywatchman_core.events import (
-    BytesReceived,
-    DownloadStarted,
-    Event,
-    FileSettled,
-    StateChanged,
-    TransferState,
-    Warned,
-    WorkflowRead,
-)
-from comfywatchman_core.report import Status
-from comfywatchman_core.units import size_text, time_text
+from comfywatchman_core.errors import ErrorCode
+from comfywatchman_core.events import BackendAsked, Event, FileSettled, Warned
+from comfywatchman_core.models import Outcome
+from comfywatchman_core.report import Entry, Status
+from comfywatchman_core.wording import in_short
 
-from .terminal import about
+from . import sentences
+from .cells import Glyphs, shown
+from .painter import Above, Painter
+from .rows import Rows
+from .tally import Tally
 
-
-class _Amount(ProgressColumn):
-    """Bytes so far, of all, at which speed, and how long it will take."""
-
-    def render(self, task: Task) -> Text:
-        if task.fields.get("state"):
-            return Text(str(task.fields["state"]), style="yellow")
-        parts = [size_text(task.completed) + (f"/{size_text(task.total)}" if task.total else "")]
-        rate = task.fields.get("rate")
-        if rate:
-            parts.append(f"{size_text(rate)}/s")
-            if task.total and task.total > task.completed:
-                parts.append(time_text((task.total - task.completed) / rate))
-        return Text("  ".join(parts))
+_FRAME = 0.125
+"""Seconds between two frames."""
+_LEFT_FREE = 4
+"""Lines of the terminal that the display leaves to what stands above it."""
 
 
-class _Block:
-    """Turns events into the lines of the block."""
+class Display:
+    """A listener that keeps the display up to date; see :func:`display`."""
 
-    def __init__(self, progress: Progress, *, verbose: bool) -> None:
-        self._progress = progress
+    def __init__(self, painter: Painter, tally: Tally, rows: Rows, *, verbose: bool, stops: Callable[[], bool]) -> None:
+        self._painter = painter
+        self._tally = tally
+        self._rows = rows
         self._verbose = verbose
-        self._tasks: dict[str, Any] = {}
-        self._workflows = 0
-        self._reading: Any = None
+        self._stops = stops
+        self._lock = threading.Lock()
 
     def __call__(self, event: Event) -> None:
+        with self._lock:
+            self._tally(event)
         match event:
-            case WorkflowRead():
-                self._read()
-            case DownloadStarted():
-                self._begin(event)
-            case BytesReceived():
-                self._update(event.label, completed=event.received, total=event.size, rate=event.rate, state="")
-            case StateChanged():
-                self._update(event.label, state=_words(event))
             case FileSettled():
-                self._settle(event)
+                self._tell_settled(event.label, event.entry)
             case Warned():
-                self._progress.console.print(Text(f"warning: {printable(event.message)}", style="yellow"))
+                about = f"{event.label}: " if event.label and event.label not in event.message else ""
+                self._tell(f"warning: {about}{event.message}", "yellow")
+            case BackendAsked() if self._verbose and event.attempt.outcome is not Outcome.DECLINED:
+                self._tell(sentences.asked(event), "dim")
             case _:
                 pass
 
-    def _read(self) -> None:
-        self._workflows += 1
-        if self._reading is None:
-            self._reading = self._progress.add_task("reading workflows", total=None)
-        self._progress.update(self._reading, state=f"{self._workflows} read")
+    def frame(self) -> None:
+        """Paint what is under way now."""
+        now = time.monotonic()
+        width, most = self._painter.width, max(1, self._painter.height - _LEFT_FREE)
+        with self._lock:
+            transfers = list(self._tally.transfers.values())
+            hidden = len(transfers) - most
+            if hidden > 0:
+                transfers = transfers[: most - 1]
+            lines = self._rows.transfers(transfers, width, now)
+            if hidden > 0:
+                lines.append(Text(f"{self._rows.glyphs.cut} {hidden + 1} more"[: width - 1], style="dim"))
+            lines += self._rows.stopping(width, now) if self._stops() else self._rows.total(self._tally, width, now)
+        self._painter.paint(lines)
 
-    def _begin(self, event: DownloadStarted) -> None:
-        if self._reading is not None:
-            self._progress.remove_task(self._reading)
-            self._reading = None
-        if event.label not in self._tasks:
-            self._tasks[event.label] = self._progress.add_task(printable(event.label), total=event.size)
-        self._update(event.label, completed=event.resumed_at, total=event.size, state="")
+    def _tell(self, text: str, style: str) -> None:
+        self._painter.above(Text(shown(text, self._rows.encoding), style=style))
 
-    def _update(self, label: str, **changes: Any) -> None:
-        if label in self._tasks:
-            self._progress.update(self._tasks[label], **changes)
-
-    def _settle(self, event: FileSettled) -> None:
-        task = self._tasks.pop(event.label, None)
-        if task is None:
-            return
-        self._progress.remove_task(task)
-        entry = event.entry
-        if entry.status is Status.DOWNLOADED:
-            taken = f" in {time_text(entry.seconds)}" if entry.seconds else ""
-            size = f"  {size_text(entry.size)}" if entry.size else ""
-            self._progress.console.print(Text(f"✓ {printable(event.label)}{size}{taken}", style="green"))
-        elif entry.error is not None:
-            told = f"✗ {printable(about(event.label, entry.error.message))}"
-            self._progress.console.print(Text(told, style="red"))
-
-
-def _words(event: StateChanged) -> str:
-    if event.state is TransferState.WAITING and event.seconds:
-        return printable(f"waiting {time_text(event.seconds)} {event.reason}".strip())
-    return printable(f"{event.state.value} {event.reason}".strip())
+    def _tell_settled(self, label: str, entry: Entry) -> None:
+        glyphs, width = self._rows.glyphs, self._painter.width
+        if entry.status in (Status.DOWNLOADED, Status.LINKED):
+            line = self._rows.settled(glyphs.done, label, tuple(sentences.outcome(entry)), width)
+            self._painter.above(Text(line, style="green"))
+        elif entry.error is not None and entry.error.code is not ErrorCode.CANCELLED:
+            line = self._rows.settled(glyphs.failed, label, (in_short(entry.error.code),), width)
+            self._painter.above(Text(line, style="red"))
 
 
 @contextmanager
-def display(*, verbose: bool, color: str) -> Iterator[Callable[[Event], None]]:
-    """Show the block on stderr until it ends; leaves a clean screen whatever happens."""
+def display(
+    tally: Tally, *, verbose: bool, color: str, stops: Callable[[], bool] = lambda: False
+) -> Iterator[Callable[[Event], None]]:
+    """Show the display on stderr until the block ends; leaves a clean screen whatever happens.
+
+    :param tally: Counts along; what it knows can be read afterwards.
+    :param stops: Whether the user asked to stop.
+    """
+    colored = color == "always" or (color == "auto" and not os.environ.get("NO_COLOR"))
+    stderr = sys.stderr
     console = Console(
-        stderr=True,
-        no_color=color == "never" or (color == "auto" and bool(os.environ.get("NO_COLOR"))),
+        file=stderr,
+        force_terminal=True,
+        color_system="auto" if colored else None,
         highlight=False,
         markup=False,
+        emoji=False,
     )
-    progress = Progress(
-        TextColumn("{task.description}", markup=False),
-        BarColumn(bar_width=20),
-        _Amount(),
-        console=console,
-        transient=True,
-        refresh_per_second=8,
-    )
-    with progress:
-        yield _Block(progress, verbose=verbose)
+    painter = Painter(console)
+    rows = Rows(encoding=console.encoding, glyphs=Glyphs.of(console.encoding))
+    listen = Display(painter, tally, rows, verbose=verbose, stops=stops)
+    over = threading.Event()
+
+    def paint() -> None:
+        while not over.wait(_FRAME):
+            listen.frame()
+
+    painting = threading.Thread(target=paint, name="display", daemon=True)
+    painting.start()
+    sys.stderr = Above(painter)
+    try:
+        yield listen
+    finally:
+        sys.stderr = stderr
+        over.set()
+        painting.join(2)  # a terminal that takes nothing any more must not keep the run
+        painter.close()

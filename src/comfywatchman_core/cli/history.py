@@ -27,7 +27,7 @@ def history(config: Config, options: Namespace) -> int:
     finally:
         memory.close()
     if options.json:
-        from .commands import write_json
+        from .listening import write_json
 
         for record in records:
             write_json(history_line(record))

@@ -13,6 +13,7 @@ _WHAT = (
     "input, or a model reference: an address, an AIR, civitai:MODEL[@VERSION], hf:OWNER/REPO/PATH[@REVISION], "
     "FOLDER/NAME. Default: the workflows of the ComfyUI installation"
 )
+_REPORT = "write a page of the run, to look at in a browser"
 _EPILOG = "Exit codes and --json are described in the reference. No command ever asks a question."
 
 
@@ -33,16 +34,18 @@ def make_parser() -> argparse.ArgumentParser:
     _add_resolving(get)
     _add_downloading(get)
     get.add_argument("--plan", metavar="FILE", help="carry out a plan file; nothing is searched for")
-    get.add_argument("--report", metavar="FILE", help="write a page of the run, to look at in a browser")
+    _add_reports(get)
     get.add_argument("--dry-run", action="store_true", help="show what would be downloaded, and download nothing")
 
     scan = _command(commands, "scan", "what is needed, and whether it is there; no network")
     _add_places(scan)
+    scan.add_argument("--report", metavar="FILE", help=_REPORT)
 
     plan = _command(commands, "plan", "scan and resolve; download nothing")
     _add_places(plan)
     _add_resolving(plan)
     _add_downloading(plan)
+    _add_reports(plan)
     plan.add_argument("-o", "--output", metavar="FILE", help="write a plan file that `get --plan FILE` carries out")
     plan.add_argument("--check", metavar="FILE", help="say whether the workflows still need just what this plan holds")
 
@@ -134,6 +137,13 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--no-progress", action="store_true", help="no live display")
     output.add_argument("--config", metavar="FILE", help="settings file, in the place of the user's own")
     output.add_argument("--no-config", action="store_true", help="read no settings file")
+
+
+def _add_reports(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--report", metavar="FILE", help=_REPORT)
+    parser.add_argument(
+        "--explain", action="store_true", help="who was asked about each file, in which order, and what they said"
+    )
 
 
 def _add_plugins(parser: argparse.ArgumentParser) -> None:

@@ -1,16 +1,25 @@
-"""What a run came to, on stdout, for people."""
+"""What a run came to, on stdout, for people: a line for each file, then what to do about those that failed."""
 
 from __future__ import annotations
 
 import os
+import shlex
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+
+from attrs import frozen
 
 from comfywatchman_core.addresses import printable, redact
 from comfywatchman_core.backends import Listing, State
-from comfywatchman_core.models import Candidate, Outcome, Verdict
+from comfywatchman_core.errors import ErrorCode
+from comfywatchman_core.models import Candidate, Verdict
 from comfywatchman_core.report import Entry, Problem, Report, Status
 from comfywatchman_core.units import size_text, time_text
+from comfywatchman_core.wording import advice
+
+from .explanation import explained
+from .terminal import cells, lines_of
+from .terminal import use_color as use_color
 
 _COLORS = {
     Status.PRESENT: "32",
@@ -25,26 +34,55 @@ _COLORS = {
     Status.SKIPPED: "2",
 }
 
-
-def use_color(choice: str) -> bool:
-    """Decide by ``--color``, ``NO_COLOR`` and whether stdout is a terminal."""
-    if choice == "auto":
-        return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
-    return choice == "always"
+_NARROW = 60
+_MOST_OFFERS = 10
+_ALWAYS_TOLD = ("unreadable", "unsafe_name", "usage")
+"""Problems that ``--quiet`` does not keep to itself."""
 
 
-def write(report: Report, *, quiet: bool, verbose: bool, color: str) -> None:
-    """Print one line for each file, what to do about those that failed, and the counts."""
-    colored = use_color(color)
-    for entry in report.entries:
-        if not quiet or entry.error is not None:
-            for line in _entry_lines(entry, verbose=verbose, colored=colored):
-                write_line(line)
+@frozen(kw_only=True)
+class Style:
+    """How results are written."""
+
+    quiet: bool = False
+    verbose: bool = False
+    explain: bool = False
+    colored: bool = False
+    width: int | None = None
+    """Of the terminal; ``None`` where nobody looks at it."""
+
+    @property
+    def indent(self) -> str:
+        """What stands before the lines that belong to the line above."""
+        return "  " if self.width is not None and self.width < _NARROW else " " * 11
+
+    def painted(self, text: str, color: str) -> str:
+        return f"\x1b[{color}m{text}\x1b[0m" if self.colored else text
+
+
+def width_of_stdout() -> int | None:
+    """Cells in a line of the terminal that stdout is; ``None`` when it is none."""
+    try:
+        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+    except (OSError, ValueError):
+        return None
+
+
+def write(report: Report, style: Style, asked: Sequence[str] = ()) -> None:
+    """Print the files that are there, those that are not with what to do about each, notes, and the counts.
+
+    :param asked: Every back end in use, in order, for ``--explain``.
+    """
+    fine = [entry for entry in report.entries if entry.error is None]
+    failed = [entry for entry in report.entries if entry.error is not None]
+    for entry in (*(() if style.quiet else fine), *failed):
+        for line in _entry_lines(entry, style, asked):
+            write_line(line)
     for problem in report.problems:
-        if not quiet or problem.code in ("unreadable", "unsafe_name", "usage"):
-            for line in _problem_lines(problem):
+        if not style.quiet or problem.code in _ALWAYS_TOLD:
+            for line in _problem_lines(problem, style):
                 write_line(line)
-    if not quiet:
+    if not style.quiet:
         write_line(summary_line(report))
 
 
@@ -65,69 +103,68 @@ def summary_line(report: Report) -> str:
         parts.append(f"{summary.inactive} inactive")
     if summary.bytes:
         parts.append(size_text(summary.bytes))
-    workflows = f"{summary.workflows} workflow{'' if summary.workflows == 1 else 's'}"
-    return f"{workflows}, {summary.needed} needed: {', '.join(parts)}"
+    workflows = f"{summary.workflows} workflow{'' if summary.workflows == 1 else 's'}, " if report.workflows else ""
+    return f"{workflows}{summary.needed} needed: {', '.join(parts)}"
 
 
-def _entry_lines(entry: Entry, *, verbose: bool, colored: bool) -> Iterable[str]:
-    status = f"{entry.status.value:<10}"
-    if colored:
-        status = f"\x1b[{_COLORS[entry.status]}m{status}\x1b[0m"
-    details = []
-    if entry.status is Status.ELSEWHERE:
-        details.append(f"at {printable(str(entry.path))}")
-    elif entry.status in (Status.DOWNLOADED, Status.PLANNED, Status.LINKED):
-        if entry.size is not None:
-            details.append(size_text(entry.size))
-        if entry.verification is not None:
-            details.append(entry.verification.verdict.value)
-        if entry.backend:
-            details.append(entry.backend)
-        if entry.seconds:
-            details.append(time_text(entry.seconds))
-    note = f"  ({', '.join(details)})" if details else ""
-    yield f"{status} {printable(entry.request.label)}{note}"
-    if entry.status in (Status.DOWNLOADED, Status.LINKED) and entry.path is not None:
-        yield f"           {printable(str(entry.path))}"
-        if entry.verification is not None and entry.verification.verdict is Verdict.UNVERIFIED:
-            yield "           no published checksum speaks for it"
+def _entry_lines(entry: Entry, style: Style, asked: Sequence[str]) -> Iterator[str]:
+    status = style.painted(f"{entry.status.value:<10}", _COLORS[entry.status])
+    label, details = printable(entry.request.label), ", ".join(_details(entry))
+    fits = style.width is None or 11 + cells(label) + cells(details) + 4 <= style.width
+    yield f"{status} {label}{f'  ({details})' if details and fits else ''}".rstrip()
+    if details and not fits:
+        yield f"{style.indent}({details})"
+    if entry.path is not None and entry.status in (Status.DOWNLOADED, Status.LINKED, Status.ELSEWHERE):
+        yield f"{style.indent}{printable(str(entry.path))}"
+    if entry.verification is not None and entry.verification.verdict is Verdict.UNVERIFIED:
+        yield f"{style.indent}no published checksum speaks for it"
     if entry.error is not None:
-        yield f"           {printable(entry.error.message)}"
-        if entry.error.hint:
-            yield f"           {printable(entry.error.hint)}"
+        message = printable(entry.error.message).removeprefix(f"{label}: ")
+        yield from lines_of(message, style.width, style.indent)
+        if entry.error.code is not ErrorCode.CANCELLED:  # what to do then is said once, at the end
+            for line in lines_of(printable(advice(entry.error)), style.width, style.indent):
+                yield style.painted(line, "1")
     if entry.error is not None or entry.status is Status.MISSING:
-        for candidate in entry.candidates[:10]:
-            about = ", ".join((*filter(None, (candidate.name, candidate.sha256 and candidate.sha256[:12])),))
-            size = size_text(candidate.size) if candidate.size else "size not known"
-            notes = "; ".join(candidate.notes)
-            yield printable(
-                f"           · {candidate.reference or candidate.url.partition('?')[0]}  {about}  {size}  {notes}"
-            )
-    if verbose:
+        for candidate in entry.candidates[:_MOST_OFFERS]:
+            yield f"{style.indent}· {_offer_text(candidate)}"
+        if len(entry.candidates) > _MOST_OFFERS:
+            yield f"{style.indent}  and {len(entry.candidates) - _MOST_OFFERS} more; --json lists them all"
+    if style.verbose:
         for node in entry.request.wanted_by:
-            yield printable(f"           wanted by {node.workflow}, node {node.node} ({node.node_class})")
-        for attempt in entry.attempts:
-            if attempt.outcome is not Outcome.DECLINED or attempt.hook == "resolve_model":
-                said = attempt.failure.message if attempt.failure else f"{attempt.outcome.value}, {attempt.offers}"
-                yield printable(f"           {attempt.backend} {attempt.hook}: {said} ({attempt.seconds:.2f} s)")
+            yield printable(f"{style.indent}wanted by {node.workflow}, node {node.node} ({node.node_class})")
+    if style.explain or style.verbose:
+        for line in explained(entry, asked):
+            yield printable(f"{style.indent}{line}")
 
 
-def _candidate_text(candidate: Candidate) -> str:
+def _details(entry: Entry) -> Iterator[str]:
+    if entry.status in (Status.DOWNLOADED, Status.PLANNED, Status.LINKED):
+        if entry.size is not None:
+            yield size_text(entry.size)
+        if entry.verification is not None:
+            yield entry.verification.verdict.value
+        if entry.backend:
+            yield printable(entry.backend)
+        if entry.seconds:
+            yield time_text(entry.seconds)
+
+
+def _offer_text(offer: Candidate) -> str:
     parts = (
-        candidate.reference or redact(candidate.url),
-        candidate.name,
-        size_text(candidate.size) if candidate.size else "size not known",
-        f"sha256 {candidate.sha256[:12]}…" if candidate.sha256 else "",
-        "; ".join(candidate.notes),
-        candidate.obstacle.message if candidate.obstacle else "",
+        shlex.quote(offer.reference) if offer.reference else redact(offer.url),
+        ", ".join((*filter(None, (offer.name, offer.sha256 and offer.sha256[:12])),)),
+        size_text(offer.size) if offer.size else "size not known",
+        "; ".join((*offer.notes, *((offer.obstacle.message,) if offer.obstacle else ()))),
     )
     return printable("  ".join(part for part in parts if part))
 
 
-def _problem_lines(problem: Problem) -> Iterable[str]:
-    yield printable(f"note       {problem.message}")
+def _problem_lines(problem: Problem, style: Style) -> Iterable[str]:
+    first, *rest = lines_of(printable(problem.message), style.width, style.indent)
+    yield f"{'note':<10} {first.strip()}"
+    yield from rest
     if problem.hint:
-        yield printable(f"           {problem.hint}")
+        yield from lines_of(printable(problem.hint), style.width, style.indent)
 
 
 def write_backends(listings: Sequence[Listing]) -> None:

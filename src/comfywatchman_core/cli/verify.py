@@ -47,7 +47,7 @@ def verify(config: Config, options: Namespace) -> int:
         )
     report = evolve(report, interrupted=interruption.code)
     if options.json:
-        from .commands import write_json
+        from .listening import write_json
 
         write_json(_result_line(report))
     else:
@@ -97,7 +97,7 @@ def _result_line(report: AuditReport) -> dict[str, Any]:
 
 def _listener(options: Namespace) -> Callable[[Event], None]:
     if options.json:
-        from .commands import write_json
+        from .listening import write_json
 
         return lambda event: write_json(event_line(event))
 
@@ -114,7 +114,7 @@ def _listener(options: Namespace) -> Callable[[Event], None]:
 
 def _teller(options: Namespace) -> Callable[[Verified], None]:
     if options.json:
-        from .commands import write_json
+        from .listening import write_json
 
         return lambda verified: write_json(verified_line(verified))
     colored = use_color(options.color)

@@ -1,0 +1,113 @@
+"""A block of lines at the foot of the terminal that is painted anew in place, with text above it that stays."""
+
+from __future__ import annotations
+
+import io
+import threading
+import time
+from collections.abc import Callable, Sequence
+
+from rich.cells import cell_len
+from rich.console import Console
+from rich.control import Control
+from rich.segment import ControlType, Segment
+from rich.text import Text
+
+_ABSENT = 3.0
+"""Seconds without a frame after which the process was stopped and continued: what stands there is not the block."""
+
+
+class Painter:
+    """Owns the last lines of the terminal. Every frame is one write, and ends at the start of an empty line.
+
+    The cursor stays visible: a process that is killed leaves a terminal that works.
+    """
+
+    def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
+        self._console = console
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._lines: Sequence[Text] = ()
+        self._widths: list[int] = []
+        self._painted = clock()
+        self._is_gone = False
+
+    @property
+    def width(self) -> int:
+        """Cells in a line of the terminal, now."""
+        return self._console.width
+
+    @property
+    def height(self) -> int:
+        return self._console.height
+
+    def paint(self, lines: Sequence[Text], above: Sequence[Text] = ()) -> None:
+        """Show *lines* in the place of the block.
+
+        :param above: Goes above the block, and stays.
+        """
+        with self._lock:
+            if self._is_gone:
+                return
+            try:
+                with self._console:  # collects what is printed, and writes it at once
+                    self._erase()
+                    for line in above:
+                        self._console.print(line, soft_wrap=True)
+                    self._console.control(_Wrapping(False))
+                    for line in lines:
+                        self._console.print(line, no_wrap=True, overflow="crop", crop=True)
+                    self._console.control(_Wrapping(True))
+            except (OSError, ValueError):  # the terminal is gone; the run goes on without it
+                self._is_gone = True
+                return
+            self._lines = lines
+            self._widths = [cell_len(line.plain) for line in lines]
+            self._painted = self._clock()
+
+    def above(self, *texts: Text) -> None:
+        """Print *texts* above the block, where they stay."""
+        self.paint(self._lines, texts)
+
+    def close(self) -> None:
+        """Remove the block."""
+        self.paint(())
+
+    def _erase(self) -> None:
+        if not self._widths or self._clock() - self._painted > _ABSENT:
+            return
+        # A terminal that became narrower has broken each line that no longer fits into several, before this process
+        # heard of it. Frames painted in between do not change the count, because they are painted without wrapping.
+        width = max(1, self.width)
+        rows = sum(max(1, -(-one // width)) for one in self._widths)
+        up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
+        self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *up * rows))
+
+
+class _Wrapping(Control):
+    """Whether a line that is too long goes on in the next one (DECAWM) or is cut at the edge."""
+
+    __slots__ = ()
+
+    def __init__(self, on: bool) -> None:
+        self.segment = Segment(f"\x1b[?7{'h' if on else 'l'}", None, ())
+
+
+class Above(io.TextIOBase):
+    """A file in the place of stderr: what others write while the block is shown goes above it."""
+
+    def __init__(self, painter: Painter) -> None:
+        self._painter = painter
+        self._begun = ""
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, text: str, /) -> int:
+        *whole, self._begun = (self._begun + text).split("\n")
+        if whole:
+            self._painter.above(*map(Text, whole))
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing is kept back but the beginning of a line."""
