@@ -16,6 +16,14 @@ TRANSIENT = frozenset({408, 425, 429, 500, 502, 503, 504, 520, 521, 522, 523, 52
 """Statuses that a later attempt may not meet again."""
 
 
+_HINTS = {
+    ErrorCode.AUTH_REQUIRED: "The source wants a token, or does not let the one it was given have this.",
+    ErrorCode.NOT_FOUND: "It may have been moved or removed.",
+    ErrorCode.RATE_LIMITED: "Run again later; what has arrived is kept.",
+    ErrorCode.UNAVAILABLE: "The source may have trouble; try again later.",
+}
+
+
 @frozen(kw_only=True)
 class HttpAnswer:
     """An answer read whole; bounded in size."""
@@ -53,7 +61,7 @@ class HttpAnswer:
         kind: type[BackendError] = AuthRequired if self.status in (401, 403) else BackendError
         return kind(
             message,
-            hint=hint,
+            hint=hint or _HINTS.get(code_of_status(self.status)),
             code=code_of_status(self.status),
             http_status=self.status,
             retry_after=pause,

@@ -26,9 +26,10 @@ from .installed import CORE, Listing, State, sources
 from .models import Attempt, Outcome
 from .timebox import GRACE, TimedOut, within
 
-_UNRECOVERABLE = (Cancelled, MemoryError, KeyboardInterrupt)
+UNRECOVERABLE = (Cancelled, MemoryError, KeyboardInterrupt)
+"""What no record is made of: it is for the run, not for the back end that was at work."""
 
-__all__ = ["CORE", "KNOWS", "Answer", "Backends", "Listing", "State", "TimedOut", "failure_of", "load"]
+__all__ = ["CORE", "KNOWS", "UNRECOVERABLE", "Answer", "Backends", "Listing", "State", "TimedOut", "failure_of", "load"]
 
 KNOWS = 80
 """Back ends of this priority and above know without searching; those below search."""
@@ -158,7 +159,7 @@ class Backends:
                     value = value[0] if value else None  # one back end was asked: at most one result
                 if value is not None:
                     value = check(value)
-            except _UNRECOVERABLE:
+            except UNRECOVERABLE:
                 raise
             except BaseException as error:  # one back end must not stop the others, not even by SystemExit
                 failure, value = failure_of(error, name), None

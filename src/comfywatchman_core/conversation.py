@@ -9,13 +9,14 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from attrs import Factory, define, evolve, field, frozen
 
-from .addresses import origin
-from .backends import CORE, Answer, Backends, TimedOut, failure_of
+from .addresses import origin, redact
+from .backends import CORE, UNRECOVERABLE, Answer, Backends, TimedOut, failure_of
 from .config import Config
 from .errors import BackendError, Cancelled, ErrorCode, Failure, error_of
 from .events import BackendAsked, Event, Surveyed, Warned, WorkflowRead
@@ -24,6 +25,7 @@ from .http import ApiClient
 from .models import Artifact, Attempt, Candidate, Check, ModelRequest, Outcome
 from .offers import checked_offers
 from .state import Memory
+from .timebox import within
 from .verify import sha256_of_file
 
 
@@ -119,11 +121,20 @@ class Conversation:
         """Let the back end *name* look at all requests at once; returns why it could not, or nothing."""
         if self.resting(name):
             return ""  # each file's own question says so
+        return self.boxed(name, prepare, tuple(requests))
+
+    def boxed(self, name: str, method: Callable[..., object], *values: object) -> str:
+        """Call an optional method of the back end *name* with *values* and its context, within its time.
+
+        :returns: Why it failed, or nothing.
+        :raises Cancelled: The caller asked to stop.
+        """
+        seconds = self.around.config.download.timeout_seconds
         try:
-            prepare(tuple(requests), self.lend(name))
-        except Cancelled:
+            within(seconds, partial(method, *values, self.lend(name)), name, self.around.cancelled)
+        except UNRECOVERABLE:
             raise
-        except Exception as error:  # what could not be prepared is asked one by one
+        except BaseException as error:  # what is optional must not stop a run
             return failure_of(error, name).message
         return ""
 
@@ -164,6 +175,7 @@ class Conversation:
             self._not_asked("download_artifact", candidate.backend or CORE, refusal)
             raise error_of(refusal)
         nearest: Exception | None = None
+        failure: Failure | None = None
         for answer in self._ask(
             "download_artifact",
             first=candidate.backend,
@@ -185,18 +197,17 @@ class Conversation:
                     )
                 return artifact
             if answer.error is not None:
-                nearest = answer.error
+                nearest, failure = answer.error, answer.attempt.failure
                 if isinstance(nearest, TimedOut):
                     target.unlink(missing_ok=True)  # whatever its thread still writes goes nowhere
                 if answer.attempt.backend == candidate.backend:
                     break  # without its headers the others would only fail, or fetch a login page
         if isinstance(nearest, BackendError):
             raise nearest
-        if nearest is not None:
-            failed = self.attempts[-1].failure
-            raise BackendError(failed.message if failed else str(nearest), hint=failed.hint if failed else None)
+        if failure is not None:
+            raise error_of(failure)
         raise BackendError(
-            f"no back end can download {candidate.url.partition('?')[0][:200]}",
+            f"no back end can download {redact(candidate.url)[:200]}",
             hint="`comfywatchman backends` shows which are in use.",
         )
 

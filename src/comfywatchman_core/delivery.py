@@ -74,6 +74,7 @@ class Job:
         """The entry of this job's end."""
         known: dict[str, object] = {
             "status": status,
+            "error": None,  # what was wrong with the file that lay there is over
             "attempts": tuple(self.conversation.attempts),
             "candidates": tuple(self.search.reported),
         }
@@ -341,7 +342,7 @@ class Delivery:
                     code=ErrorCode.NOT_FOUND,
                     hint="Pass an address that ends in the file's name.",
                 )
-            name = safe_basename(offer.name)
+            name = _proposed(offer.name)
         suffix = PurePosixPath(offer.name).suffix.lower()
         if not has_model_extension(name) and suffix in MODEL_EXTENSIONS:
             name = name.with_name(name.name + suffix)
@@ -355,7 +356,7 @@ class Delivery:
         if not folder:
             raise BackendError(
                 f"nothing says which folder {name} belongs to",
-                code=ErrorCode.CONFLICT,
+                code=ErrorCode.AMBIGUOUS,
                 hint="Run again with --folder, for example `--folder loras`.",
             )
         return evolve(request, name=name, folder=self.standing.folders.canonical(folder))
@@ -396,13 +397,17 @@ class Delivery:
         if verification.verdict is not Verdict.VERIFIED:
             return
         for name, learn in self.around.backends.with_method("learn"):
-            try:
-                learn(request, offer, artifact.digests[0].value, artifact.size, job.conversation.lend(name))
-            except Cancelled:
-                raise
-            except Exception as error:  # the file is in its place: what a back end makes of it is a warning
-                message = f"{name} could not note what was downloaded: {failure_of(error, name).message}"
-                job.conversation.emit(Warned(message=message))
+            reason = job.conversation.boxed(name, learn, request, offer, artifact.digests[0].value, artifact.size)
+            if reason:  # the file is in its place: what a back end makes of it is a warning
+                job.conversation.emit(Warned(message=f"{name} could not note what was downloaded: {reason}"))
 
     def _tell_waiting(self, job: Job, reason: str) -> None:
         job.conversation.emit(StateChanged(label=job.conversation.label, state=TransferState.WAITING, reason=reason))
+
+
+def _proposed(name: str) -> PurePosixPath:
+    """The file name that a source proposes. :raises BackendError: It is not safe."""
+    try:
+        return safe_basename(name)
+    except UnsafeName as error:
+        raise BackendError(str(error), code=ErrorCode.UNSAFE_NAME, hint="Pass FOLDER/NAME instead.") from error

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from attrs import evolve
 
+from .addresses import printable
+from .backends import Backends
 from .config import Config, Rules
 from .conversation import Surroundings
 from .delivery import Delivery, Job
@@ -168,6 +170,7 @@ class Run:
     def fetch(self, wanted: Sequence[Entry], *, transfer: bool) -> None:
         """Search and transfer, several files at a time, the largest of those that were found first."""
         around = self.surroundings()
+        self._check_named(around.backends)
         self._problems += [
             Problem(about=one.name, message=f"back end {one.name} is not used: {one.reason}", code="backend")
             for one in around.backends.problems
@@ -205,12 +208,26 @@ class Run:
                 ThreadPoolExecutor(jobs, thread_name_prefix="transfer") as carriers,
                 ThreadPoolExecutor(jobs, thread_name_prefix="search") as seekers,
             ):
-                for one in [seekers.submit(search, entry) for entry in wanted]:
-                    one.result()
-                for one in tuple(transfers):
-                    one.result()
+                try:
+                    for one in [seekers.submit(search, entry) for entry in wanted]:
+                        one.result()
+                    for one in tuple(transfers):
+                        one.result()
+                except BaseException:  # Ctrl-C in a program that has no handler for it: leave no thread at work
+                    self._stop.set()
+                    raise
         finally:
             staging.close()
+
+    def _check_named(self, backends: Backends) -> None:
+        """:raises UsageError: A back end that the user wants asked, and no other, is not in use."""
+        for name in self._rules.backends:
+            if name not in backends.names:
+                reason = next((one.reason for one in backends.listings if one.name == name and one.reason), "")
+                raise UsageError(
+                    f"back end {printable(name)} cannot be asked: {reason or 'it is not installed'}",
+                    hint="`comfywatchman backends` shows which there are.",
+                )
 
     def _job(self, delivery: Delivery, entry: Entry) -> Job:
         if entry.status in _IS_THERE:

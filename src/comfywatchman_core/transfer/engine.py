@@ -7,8 +7,10 @@ from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 from comfywatchman_core import addresses
+from comfywatchman_core.errors import UnsafeName
 from comfywatchman_core.hooks import Context, hookimpl
 from comfywatchman_core.models import Artifact, Candidate, Match, ModelRequest
+from comfywatchman_core.names import safe_basename
 from comfywatchman_core.pacing import HostGates
 from comfywatchman_core.transport import Transport
 
@@ -53,7 +55,7 @@ class Engine:
                 url=request.url,
                 size=request.size,
                 digests=request.digests,
-                name=unquote(urlsplit(request.url).path.rpartition("/")[2]),
+                name=_name_in(request.url),
                 endpoint=addresses.origin(request.url) if request.explicit else "",
             ),
         )
@@ -69,3 +71,11 @@ class Engine:
         if urlsplit(candidate.url).scheme not in ("http", "https"):
             return None
         return Download(self._means, candidate, target, headers, context).run()
+
+
+def _name_in(url: str) -> str:
+    """The file name that *url* ends in; empty where that is no name for a file."""
+    try:
+        return str(safe_basename(unquote(urlsplit(url).path)))
+    except UnsafeName:
+        return ""
