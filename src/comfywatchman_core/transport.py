@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -41,12 +42,14 @@ class TransportError(BackendError):
 class Exchange:
     """One answered request whose body is still to be read. Close it."""
 
-    def __init__(self, response: BaseHTTPResponse, url: str, hops: tuple[str, ...]) -> None:
+    def __init__(self, response: BaseHTTPResponse, url: str, hops: tuple[str, ...], latency: float) -> None:
         self._response = response
         self.url = url
         """Where the answer came from. May hold a signature: never print it."""
         self.hops = hops
         """Every address asked, the first and the last included."""
+        self.latency = latency
+        """Seconds from the last of these requests to its answer, a new connection included."""
         self.status: int = response.status
 
     @cached_property
@@ -57,10 +60,17 @@ class Exchange:
     def read(self, amount: int) -> bytes:
         """Read *amount* bytes of the body as they are on the wire; fewer at its end, none after it.
 
-        :raises TransportError: The connection broke, was silent for too long, or ended before its time.
+        :raises TransportError: The connection broke, was silent for too long (``stalled``), or ended before its time.
         """
+        return self._read(self._response.read, amount)
+
+    def read_some(self, amount: int) -> bytes:
+        """Read what has arrived, or is the next to arrive; otherwise as :meth:`read`."""
+        return self._read(self._response.read1, amount)
+
+    def _read(self, read: Callable[..., bytes], amount: int) -> bytes:
         try:
-            return self._response.read(amount, decode_content=False)
+            return read(amount, decode_content=False)
         except Exception as error:  # urllib3, http.client and ssl share no public base
             failure = as_transport_error(error, self.url)
             if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":
@@ -146,10 +156,10 @@ class Transport:
             if lend and addresses.origin(url) != addresses.origin(hops[0] if hops else url):
                 lend = {}
             hops.append(url)
-            response = self._send(method, url, {**(headers or {}), **lend}, endpoint, body, silence)
+            response, latency = self._send(method, url, {**(headers or {}), **lend}, endpoint, body, silence)
             location = response.headers.get("Location")
             if not follow or response.status not in _REDIRECTS or location is None:
-                return Exchange(response, url, tuple(hops))
+                return Exchange(response, url, tuple(hops), latency)
             _finish(response)
             if len(hops) > MAX_REDIRECTS:
                 raise BackendError(
@@ -172,7 +182,7 @@ class Transport:
 
     def _send(
         self, method: str, url: str, headers: Mapping[str, str], endpoint: str, body: bytes | None, silence: float
-    ) -> BaseHTTPResponse:
+    ) -> tuple[BaseHTTPResponse, float]:
         import urllib3  # heavy: only when something is transferred
 
         proxy = self._pools.proxy_of(url)
@@ -181,7 +191,9 @@ class Transport:
         if not inside and (addresses.spells_private(url) if proxy else addresses.leads_inside(url)):
             raise addresses.refused_as_private(url)
         try:
-            response: BaseHTTPResponse = self._pools.manager(proxy, guarded=not inside and not proxy).urlopen(
+            manager = self._pools.manager(proxy, guarded=not inside and not proxy)
+            began = time.monotonic()
+            response: BaseHTTPResponse = manager.urlopen(
                 method,
                 url,
                 body=body,
@@ -195,7 +207,7 @@ class Transport:
             raise
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             raise as_transport_error(error, url) from error
-        return response
+        return response, time.monotonic() - began
 
     def _may_lead_inside(self, url: str, endpoint: str) -> bool:
         """An endpoint may be anywhere; the storage host it redirects to may be where the endpoint is."""

@@ -19,6 +19,7 @@ from .supply import Supply
 _LARGEST_READ = 1 << 20
 _FAST = 8 << 20
 """Bytes a second above which a read may last until it is full."""
+_MEASURED_FOR = 0.25
 _NOTED_EVERY = 256 << 10
 
 
@@ -43,7 +44,7 @@ class Connection:
         self.received = 0
         """Bytes so far."""
         self.rate = 0.0
-        """Bytes a second, over the last reads."""
+        """Bytes a second, over the last moments."""
         self.latency = 0.0
         """Seconds that the last request took until its answer began."""
         self.store: Store | None = None
@@ -58,6 +59,7 @@ class Connection:
         self._ended = ended
         self._exchange: Exchange | None = None
         self._mark: tuple[float, int] | None = None
+        self._measured = (0.0, 0)
         self._thread = threading.Thread(target=self._run, name="comfywatchman-connection", daemon=True)
 
     @property
@@ -115,9 +117,9 @@ class Connection:
 
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
         noted = span.position
+        self._measured = (time.monotonic(), 0)
         try:
             while span.left > 0:
-                began = time.monotonic()
                 amount = self._pace.portion(min(_LARGEST_READ, span.left))
                 # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
                 # progress is seen and nothing is lost with the connection.
@@ -134,8 +136,7 @@ class Connection:
                 if span.position - noted >= _NOTED_EVERY:
                     store.note(noted, span.position)
                     noted = span.position
-                seconds = time.monotonic() - began
-                self.rate += 0.3 * (len(chunk) / max(seconds, 1e-6) - self.rate)
+                self._measure(len(chunk))
                 if pause := self._pace.take(len(chunk)):
                     time.sleep(pause)
             if promise.identity.total == NO_END:
@@ -143,6 +144,16 @@ class Connection:
         finally:
             if span.position > noted:
                 store.note(noted, span.position)
+
+    def _measure(self, count: int) -> None:
+        """Keep the rate: servers that limit it send in bursts, so that single reads say nothing."""
+        since, before = self._measured
+        seconds = time.monotonic() - since
+        if seconds < _MEASURED_FOR and self.rate:
+            self._measured = (since, before + count)
+            return
+        self.rate = (before + count) / max(seconds, 1e-4)
+        self._measured = (since + seconds, 0)
 
     def _check_end(self, exchange: Exchange, span: Span, promise: Promise) -> None:
         """See that nothing follows, where only the source said how long the file is."""

@@ -31,7 +31,7 @@ from .slots import Slots
 from .source import Source
 from .supply import Supply, least_of, part_of
 
-_TICK = 0.1
+_TICK = 0.05
 _STOPPING = 0.3
 """Seconds that connections get to end when the caller asks to stop."""
 _SLOWEST = 1 << 10

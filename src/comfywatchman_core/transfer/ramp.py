@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 _WORTH_IT = 1.5
 """Seconds that must be left before another connection is tried."""
-_SETTLE = 0.12
+_SETTLE = 0.1
 _GAIN = 0.3
 """The part of a proportional gain that is gain enough."""
 _TRY_AGAIN = 10.0

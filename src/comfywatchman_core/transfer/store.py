@@ -18,7 +18,7 @@ from .spans import NO_END, Ledger, Range, Span
 
 _SMALL = 4 << 20
 """Bytes up to which a file is hashed without a thread of its own."""
-_SYNC_BYTES = 64 << 20
+_SYNC_BYTES = 256 << 20
 _SYNC_SECONDS = 10.0
 
 
@@ -30,7 +30,7 @@ def journal_of(target: Path) -> Journal:
 class Store:
     """The bytes of one file, from the first to the last. Bytes and notes may come from any thread.
 
-    What has arrived is written out in the background every few dozen
+    What has arrived is written out in the background every few hundred
     megabytes, so that little is left to be written in the end.
     """
 

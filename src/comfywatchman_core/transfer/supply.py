@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -87,9 +86,8 @@ class Supply:
         :raises BackendError: It refuses, or has something else than the candidate.
         """
         headers = self._range_of(span) if self.store is not None else {}
-        began = time.monotonic()
         exchange = self.source.open(headers)
-        connection.latency = time.monotonic() - began
+        connection.latency = exchange.latency
         try:
             return exchange, *self._admit(exchange, span, span.position if headers else None, connection)
         except BaseException:
