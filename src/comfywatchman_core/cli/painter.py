@@ -50,8 +50,9 @@ class Painter:
             if self._is_gone:
                 return
             try:
+                width = self.width
                 with self._console:  # collects what is printed, and writes it at once
-                    self._erase()
+                    self._erase(width)
                     for line in above:
                         self._console.print(line, soft_wrap=True)
                     self._console.control(_Wrapping(False))
@@ -62,7 +63,7 @@ class Painter:
                 self._is_gone = True
                 return
             self._lines = lines
-            self._widths = [cell_len(line.plain) for line in lines]
+            self._widths = [min(cell_len(line.plain), width) for line in lines]
             self._painted = self._clock()
 
     def above(self, *texts: Text) -> None:
@@ -73,13 +74,12 @@ class Painter:
         """Remove the block."""
         self.paint(())
 
-    def _erase(self) -> None:
+    def _erase(self, width: int) -> None:
         if not self._widths or self._clock() - self._painted > _ABSENT:
             return
         # A terminal that became narrower has broken each line that no longer fits into several, before this process
         # heard of it. Frames painted in between do not change the count, because they are painted without wrapping.
-        width = max(1, self.width)
-        rows = sum(max(1, -(-one // width)) for one in self._widths)
+        rows = sum(max(1, -(-one // max(1, width))) for one in self._widths)
         up = ((ControlType.CURSOR_UP, 1), (ControlType.ERASE_IN_LINE, 2))
         self._console.control(Control(ControlType.CARRIAGE_RETURN, (ControlType.ERASE_IN_LINE, 2), *up * rows))
 
