@@ -47,10 +47,10 @@ class World:
     def requests(self) -> list[Asked]:
         return self.origin.asked
 
-    def put(self, name: str, data: bytes, **more: Any) -> Candidate:
+    def put(self, key: str, data: bytes, **more: Any) -> Candidate:
         """Put a file on the shelf, its digest published."""
-        self.files.by_path[name] = data
-        return self.shelf.put(name, data, **more)
+        self.files.by_path[key] = data
+        return self.shelf.put(key, data, **more)
 
     def workflow(self, *nodes: dict[str, Any] | str) -> Path:
         made = [node(one) if isinstance(one, str) else one for one in nodes]
@@ -149,6 +149,28 @@ class TestTheMainJob:
 
         assert [entry.status for entry in report.entries] == [Status.FAILED, Status.DOWNLOADED]
         assert report.exit_code == 4
+
+    def test_two_references_to_one_file_are_both_served_by_one_transfer(self, world: World) -> None:
+        world.put("ink.safetensors", INK, match=Match.SOURCE_ID, folder="loras")
+        world.shelf.offers["again"] = world.shelf.offers["ink.safetensors"]
+
+        report = world.get(["shelf:ink.safetensors", "shelf:again"])
+
+        assert sorted(entry.status.value for entry in report.entries) == ["downloaded", "present"]
+        assert len(world.requests) == 1
+
+    def test_downloads_from_one_source_keep_their_distance(self, world: World) -> None:
+        import time
+
+        names = [f"{number}.safetensors" for number in range(3)]
+        for name in names:
+            world.put(name, safetensors(name))
+
+        begun = time.monotonic()
+        report = world.get(world.workflow(*names), download={"delay_between_downloads": 0.1})
+
+        assert time.monotonic() - begun >= 0.2  # three turns have two pauses between them
+        assert report.exit_code == 0
 
     def test_the_mode_of_a_file_honours_the_umask(self, world: World) -> None:
         world.put("ink.safetensors", INK)
@@ -280,9 +302,11 @@ class TestRefusal:
         world.files.by_path["x"] = INK
         world.shelf.put("x", INK, match=Match.SOURCE_ID, folder="loras", name=offered)
 
-        report = world.get("shelf:x")
-
-        assert only(report).status is Status.FAILED
+        for run in ("plan", "ensure_models"):
+            entry = only(world.get("shelf:x", run=run))
+            assert entry.status is Status.FAILED
+            assert entry.error is not None
+            assert "unexpected" not in entry.error.message
         assert world.tree() == {}
 
     @pytest.mark.parametrize("folder", ["custom_nodes", "../custom_nodes", "input", "user"])
@@ -425,6 +449,42 @@ class TestWhatIsThere:
         report = world.get(workflow, force=True, backends=("shelf",))
         assert path.read_bytes() == INK
         assert (only(report).status, only(report).error, report.exit_code) == (Status.DOWNLOADED, None, 0)
+
+    def test_force_replaces_the_file_that_is_in_the_way_and_not_another(self, world: World) -> None:
+        in_the_way = self.present(world, "unet/ink.safetensors", PEN)
+        world.put("ink.safetensors", INK)
+        workflow = world.workflow(
+            node("ink.safetensors", "UNETLoader", hash=sha256(INK), url="https://files.invalid/x")
+        )
+
+        report = world.get(workflow, force=True, backends=("shelf",))
+
+        assert only(report).status is Status.DOWNLOADED
+        assert in_the_way.read_bytes() == INK
+
+    def test_a_broken_file_of_another_format_is_not_given_the_bytes_of_this_one(self, world: World) -> None:
+        self.present(world, "embeddings/easy.pt", PAGE)
+        world.put("easy", INK, name="easy.safetensors")
+        (world.place / "prompt.json").write_text(
+            json.dumps({"1": {"class_type": "CLIPTextEncode", "inputs": {"text": "embedding:easy, a cat"}}})
+        )
+
+        world.get(world.place / "prompt.json")
+
+        assert world.tree()["embeddings/easy.pt"] == PAGE
+        assert world.tree()["embeddings/easy.safetensors"] == INK
+
+    def test_a_broken_file_behind_a_link_that_leaves_the_model_folders_is_not_replaced(self, world: World) -> None:
+        outside = world.place / "outside"
+        outside.mkdir()
+        (outside / "ink.safetensors").write_bytes(PAGE)
+        (world.models / "loras").mkdir()
+        (world.models / "loras" / "link").symlink_to(outside)
+        world.put("ink.safetensors", INK)
+
+        failed(world.get(world.workflow("link/ink.safetensors")), ErrorCode.UNSAFE_NAME, 7)
+
+        assert (outside / "ink.safetensors").read_bytes() == PAGE
 
     def test_a_file_of_that_name_elsewhere_is_told_with_its_place_and_not_fetched_again(self, world: World) -> None:
         path = self.present(world, "loras/old/ink.safetensors", INK)

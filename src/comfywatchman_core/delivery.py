@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 
@@ -363,10 +363,19 @@ class Delivery:
 
     def _destination(self, job: Job, request: ModelRequest) -> Path:
         assert request.name is not None
-        if job.entry.status is Status.CORRUPT and job.entry.path is not None:
-            return job.entry.path  # what nothing can load is mended where it is: ComfyUI reads that one
+        folders, lies = self.standing.folders, job.entry.path
+        in_the_way = job.entry.status is Status.CORRUPT or job.entry.error is not None
+        if in_the_way and lies is not None and lies.suffix.lower() == request.name.suffix.lower():
+            # What is to be replaced is replaced where it is: ComfyUI reads that one.
+            if not _is_inside(lies, (*folders.roots(request.folder), *folders.all_roots())):
+                raise BackendError(
+                    f"{lies} is not replaced: a link leads out of the model folders",
+                    code=ErrorCode.UNSAFE_NAME,
+                    hint="Remove the link, or name its target in extra_model_paths.yaml.",
+                )
+            return lies
         try:
-            return self.standing.folders.destination(request.folder, request.name)
+            return folders.destination(request.folder, request.name)
         except UnsafeName as error:
             raise BackendError(str(error), code=ErrorCode.UNSAFE_NAME, hint=error.hint) from error
 
@@ -411,3 +420,8 @@ def _proposed(name: str) -> PurePosixPath:
         return safe_basename(name)
     except UnsafeName as error:
         raise BackendError(str(error), code=ErrorCode.UNSAFE_NAME, hint="Pass FOLDER/NAME instead.") from error
+
+
+def _is_inside(path: Path, roots: Iterable[Path]) -> bool:
+    place = Path(os.path.realpath(path.parent))
+    return any(place.is_relative_to(os.path.realpath(root)) for root in roots)
