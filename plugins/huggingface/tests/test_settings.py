@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
+from attrs import fields
 from comfywatchman_huggingface.settings import PUBLISHERS, Settings, read_token, unknown_keys
 
 from comfywatchman_core import BackendError
@@ -56,6 +58,15 @@ def test_a_setting_that_is_misspelt_is_found() -> None:
 @pytest.mark.parametrize(("text", "offline"), [("1", True), ("true", True), ("ON", True), ("0", False), ("", False)])
 def test_offline_is_read_as_the_hubs_own_client_reads_it(variable: str, text: str, offline: bool) -> None:
     assert Settings.read({}, {variable: text}).offline is offline
+
+
+def test_the_readme_names_every_setting_and_no_other() -> None:
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("| setting |")[2].partition("\n\n")[0]
+    described = set(re.findall(r"^\| `(\w+)` \|", table, re.MULTILINE))
+
+    assert unknown_keys(dict.fromkeys(described)) == ()
+    assert described == {field.name for field in fields(Settings)} - {"offline"} | {"token"}
 
 
 def test_every_default_publisher_is_named_once() -> None:
