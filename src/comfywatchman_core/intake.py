@@ -12,7 +12,7 @@ from urllib.parse import unquote
 from attrs import define, evolve, field
 
 from . import addresses
-from .errors import BackendError, Cancelled, UnsafeName, UsageError, WorkflowError
+from .errors import BackendError, Cancelled, NoWorkflow, UnsafeName, UsageError, WorkflowError
 from .events import Event, WorkflowRead
 from .folders import ModelFolders
 from .models import Digest, ModelRequest
@@ -22,6 +22,7 @@ from .workflow import Workflow, find_workflows, merge_requests, read_workflow, r
 
 STANDARD_INPUT = "-"
 _LARGEST_INPUT = 1 << 30
+_FOLDER_HINT = "Name one of ComfyUI's model folders, for example --folder loras."
 
 _REFERENCE = re.compile(r"(?:[a-z][a-z0-9+.-]+:.+|\d+)", re.IGNORECASE | re.DOTALL)
 """``scheme:…`` with more than a drive letter before the colon, or a bare number, which only a source can read."""
@@ -53,18 +54,21 @@ def take_in(
 
     :param folder: For references and names that say no folder.
     :returns: Requests in reading order, not merged yet; what could not be read is in ``problems``.
-    :raises UsageError: Something named is neither a file nor a reference.
+    :raises UsageError: Something named is neither a file nor a reference, or *folder* is none for models.
     :raises Cancelled: The caller asked to stop.
     """
     intake = Intake()
+    folder = _destination(folder, folders)
     for one in named:
         text = os.fspath(one)
-        for label, read in _readers(text, folders):
+        for label, read, found in _readers(text, folders):
             if cancelled():
                 raise Cancelled("stopped while reading workflows")
             try:
                 workflow = read()
             except WorkflowError as error:
+                if found and isinstance(error, NoWorkflow):
+                    continue  # a directory may hold pictures and settings as well
                 intake.problems.append(Problem(about=label, message=str(error), hint=error.hint, code="unreadable"))
                 continue
             except OSError as error:
@@ -79,23 +83,35 @@ def take_in(
             intake.requests += workflow.requests
             emit(WorkflowRead(workflow=label, models=len(workflow.requests)))
     if folder:
-        folder = folders.canonical(str(safe_name(folder)))
         intake.requests = [one if one.folder else evolve(one, folder=folder) for one in intake.requests]
     return intake
 
 
-def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest]]]:
-    """What *text* names, each with the step that reads it."""
+def _destination(folder: str, folders: ModelFolders) -> str:
+    """The folder key that the user names; empty for none. :raises UsageError: No model is ever put there."""
+    if not folder:
+        return ""
+    try:
+        key = folders.canonical(str(safe_name(folder)))
+    except UnsafeName as error:
+        raise UsageError(str(error), hint=_FOLDER_HINT) from error
+    if not folders.roots(key):
+        raise UsageError(f"{addresses.printable(folder)} is not a folder for models", hint=_FOLDER_HINT)
+    return key
+
+
+def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest], bool]]:
+    """What *text* names, each with the step that reads it, and whether it was only found in a directory."""
     if text == STANDARD_INPUT:
-        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-")
+        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-"), False
         return
     path = Path(text)
-    if path.is_dir():
+    if text and os.path.isdir(path):  # an empty text, such as an unset variable, is not the current directory
         for found in find_workflows(path):
-            yield str(found), lambda found=found: read_workflow(found, label=str(found))  # type: ignore[misc]
+            yield str(found), lambda found=found: read_workflow(found, label=str(found)), True  # type: ignore[misc]
         return
-    if path.exists():
-        yield text, lambda: read_workflow(path, label=text)
+    if text and os.path.lexists(path):
+        yield text, lambda: read_workflow(path, label=text), False
         return
     request = as_reference(text, folders)
     if request is None:
@@ -103,7 +119,7 @@ def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[
             f"{addresses.redact_text(text)}: no such file, and not a model reference",
             hint="A reference is an address, an AIR, civitai:…, hf:…, or FOLDER/NAME such as loras/ink.safetensors.",
         )
-    yield request.label, lambda: request
+    yield request.label, lambda: request, False
 
 
 def as_reference(text: str, folders: ModelFolders) -> ModelRequest | None:
@@ -129,7 +145,7 @@ def _from_address(text: str) -> ModelRequest:
     try:
         name = unquote(addresses.split(url).path.rpartition("/")[2])
     except BackendError as error:
-        raise UsageError(str(error), hint=error.hint) from error
+        raise UsageError(str(error), hint=error.hint or "Check the address.") from error
     digests: tuple[Digest, ...] = ()
     if fragment.lower().startswith("sha256="):
         try:

@@ -317,13 +317,15 @@ class Run:
 
 def model_folders(config: Config) -> ModelFolders:
     """Which directories ComfyUI looks in, as *config* says. :raises UsageError: Nothing says where models are."""
+    if config.comfyui is not None and not config.comfyui.is_dir():
+        raise UsageError(f"there is no ComfyUI at {config.comfyui}", hint="Pass its base directory as --comfyui.")
+    if config.models_dir is not None and config.models_dir.exists() and not config.models_dir.is_dir():
+        raise UsageError(f"{config.models_dir} is not a directory", hint="Pass a directory as --models-dir.")
+    if config.comfyui is not None and config.models_dir is not None:
+        return ModelFolders.for_comfyui(config.comfyui, models_dir=config.models_dir, extra=config.extra_model_paths)
     if config.models_dir is not None:
-        if config.models_dir.exists() and not config.models_dir.is_dir():
-            raise UsageError(f"{config.models_dir} is not a directory", hint="Pass a directory as --models-dir.")
         return ModelFolders.for_models_dir(config.models_dir, extra=config.extra_model_paths)
     if config.comfyui is not None:
-        if not config.comfyui.is_dir():
-            raise UsageError(f"there is no ComfyUI at {config.comfyui}", hint="Pass its base directory as --comfyui.")
         return ModelFolders.for_comfyui(config.comfyui, extra=config.extra_model_paths)
     raise UsageError(
         "nothing says where models are",
