@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
+import threading
 from pathlib import Path
 
 import pytest
 
-from comfywatchman_core.errors import NoWorkflow, WorkflowError
-from comfywatchman_core.workflow import find_workflows, read_workflow
+from comfywatchman_core.errors import Cancelled, NoWorkflow, WorkflowError
+from comfywatchman_core.workflow import Workflow, find_workflows, finding, read_workflow, read_workflows
 
 
 def found(directory: Path) -> list[str]:
@@ -44,6 +45,43 @@ def test_links_are_followed_and_loops_end(tmp_path: Path) -> None:
 
 def test_a_directory_that_is_not_there_holds_nothing(tmp_path: Path) -> None:
     assert found(tmp_path / "nowhere") == []
+
+
+class TestReadingMany:
+    GOOD = '{"nodes": [{"id": 1, "type": "VAELoader", "widgets_values": ["ae.safetensors"]}]}'
+
+    def test_one_bad_file_stops_none_of_the_others(self, tmp_path: Path) -> None:
+        for number in range(200):
+            (tmp_path / f"{number:03}.json").write_text("{" if number % 3 == 0 else self.GOOD)
+
+        read = list(read_workflows(find_workflows(tmp_path)))
+
+        assert [path.name for path, _ in read] == [f"{number:03}.json" for number in range(200)]
+        assert [isinstance(one, WorkflowError) for _, one in read] == [number % 3 == 0 for number in range(200)]
+
+    def test_slow_files_are_read_at_the_same_time(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        together = threading.Barrier(4, timeout=30)  # breaks unless four are under way at once
+
+        def slow(path: Path, **options: object) -> Workflow:
+            together.wait()
+            return Workflow(name=str(path), requests=())
+
+        monkeypatch.setattr(finding, "read_workflow", slow)
+
+        assert len(list(read_workflows([tmp_path / str(number) for number in range(8)]))) == 8
+
+    def test_a_caller_who_asks_to_stop_is_heard(self, tmp_path: Path) -> None:
+        (tmp_path / "a.json").write_text(self.GOOD)
+        asked: list[bool] = []
+
+        def cancelled() -> bool:
+            asked.append(True)
+            return len(asked) > 2
+
+        with pytest.raises(Cancelled):
+            list(read_workflows([tmp_path / "a.json"] * 500, cancelled=cancelled))
+
+        assert len(asked) == 3
 
 
 class TestReadingWhatWasFound:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from .finding import find_workflows as find_workflows
+from .finding import read_workflows as read_workflows
 from .loaders import LoaderTable as LoaderTable
 from .merging import digest_conflicts as digest_conflicts
 from .merging import merge_requests as merge_requests

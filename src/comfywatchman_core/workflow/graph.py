@@ -6,7 +6,7 @@ saved graph does when it is queued.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, KeysView, Mapping
 from functools import cached_property
 from typing import Any, Final
 
@@ -72,7 +72,7 @@ class _Graph:
         return {_id(node): node for node in self.nodes}
 
     @cached_property
-    def widget_inputs(self) -> tuple[str, ...]:
+    def widget_inputs(self) -> KeysView[str]:
         """Names of the subgraph's inputs that lead to a widget inside it, in order."""
         driven: set[int] = set()
         for node in self.nodes:
@@ -81,7 +81,7 @@ class _Graph:
                 if origin is not None and self.is_input(origin[0]) and isinstance(origin[1], int):
                     driven.add(origin[1])
         names = (self.input_name(slot) for slot in sorted(driven))
-        return tuple(name for name in names if name is not None)
+        return dict.fromkeys(name for name in names if name is not None).keys()
 
     def origin_of(self, link: object) -> tuple[Any, Any] | None:
         """The node and the slot that *link* comes from."""
@@ -172,7 +172,7 @@ class _Reader:
         definition = self._definitions[definition_id]
         promoted, overrides = _host_values(scope, host, definition)
         host_links = _links_by_input(host)
-        outside = (*promoted.values(), *overrides.values())
+        brings_files = any(map(names_something, promoted.values())) or any(map(names_something, overrides.values()))
         yield from self._walk(
             _Scope(
                 definition,
@@ -184,7 +184,7 @@ class _Reader:
                 overrides=overrides,
                 declarations=(*_declarations(host), *scope.declarations)[:_MAX_DECLARATIONS],
                 expanding=scope.expanding | {definition_id},
-                brings_files=bool(host_links) or any(names_something(value) for value in outside),
+                brings_files=brings_files or not definition.widget_inputs.isdisjoint(host_links),
             )
         )
 
@@ -257,7 +257,11 @@ def _host_values(
             else:
                 overrides[inner, widget] = value
     elif isinstance(values, list) and values:
-        for names in (list(named) if isinstance(named, dict) else [], widget_names(host), definition.widget_inputs):
+        for names in (
+            list(named) if isinstance(named, dict) else [],
+            widget_names(host),
+            list(definition.widget_inputs),
+        ):
             paired = align(names, values) if names else None
             if paired is not None:
                 promoted.update(paired)
@@ -359,8 +363,10 @@ def _is_of_interest(node: Mapping[str, Any]) -> bool:
     if values is None:
         values = node.get("widgets_values_named")
     if isinstance(values, dict):
-        return any(names_something(value) for value in values.values())
-    return isinstance(values, list) and any(names_something(value) for value in values)
+        values = values.values()
+    elif not isinstance(values, list):
+        return False
+    return any(map(names_something, values))
 
 
 def _id(node: Mapping[str, Any]) -> str:

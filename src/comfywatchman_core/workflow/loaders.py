@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterable, Mapping
-from functools import cache
+from functools import cache, lru_cache
 from importlib.resources import files
 from typing import Any
 
@@ -45,11 +45,16 @@ class NodeClass:
     widgets: tuple[str, ...] = ()
     """Names of the widgets in the order of ``widgets_values``; empty when that is not known."""
     rows: Rows | None = None
+    _has_families: bool = field(init=False, repr=False, eq=False)
+
+    @_has_families.default
+    def _look_for_families(self) -> bool:
+        return any(_NUMBER in name for name in self.inputs)
 
     def keys(self, name: str) -> tuple[str, ...]:
         """Folder keys of the files that the input *name* lists; empty for an input that names no file."""
         found = self.inputs.get(name)
-        if found is None and any(character.isdigit() for character in name):
+        if found is None and self._has_families:
             found = self.inputs.get(_numbered(name))
         return found or ()
 
@@ -60,7 +65,7 @@ class NodeClass:
         return different.pop() if len(different) == 1 else ()
 
 
-@cache
+@lru_cache(4096)
 def _numbered(name: str) -> str:
     """Put ``<n>`` in place of the one number of *name*."""
     return re.sub(r"\d+", _NUMBER, name, count=1)

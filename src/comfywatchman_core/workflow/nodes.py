@@ -180,11 +180,12 @@ def align(names: Sequence[str], values: Sequence[Any]) -> list[tuple[str, Any]] 
 
 
 def _plausible(paired: Iterable[tuple[str, Any]], described: NodeClass) -> bool:
+    """Say whether no number stands where a file belongs, and no file's name where none does."""
     for name, value in paired:
-        keys = described.keys(name)
-        if keys and isinstance(value, (bool, int, float)):
-            return False
-        if not keys and isinstance(value, str) and names_a_file(value):
+        if isinstance(value, str):
+            if names_a_file(value) and not described.keys(name):
+                return False
+        elif isinstance(value, (int, float)) and described.keys(name):
             return False
     return True
 

@@ -10,12 +10,12 @@ from attrs import evolve, frozen
 from comfywatchman_core.errors import UnsafeName
 from comfywatchman_core.folders import canonical_key
 from comfywatchman_core.models import Digest, ModelRequest, NodeRef
-from comfywatchman_core.names import has_model_extension, same_name_key
+from comfywatchman_core.names import same_name_key
 from comfywatchman_core.report import Problem
 
 from .loaders import LoaderTable
 from .merging import merge_requests
-from .nodes import Node, texts
+from .nodes import Node, names_a_file, texts
 from .parameters import Named
 from .prose import links
 from .references import Kind, Reference, references
@@ -133,7 +133,7 @@ def _tell(reference: Reference, label: str) -> Problem | None:
 def _request(asked: _Asked, loaders: LoaderTable, label: str, addresses: Mapping[str, Sequence[str]]) -> ModelRequest:
     reference, declaration = asked.reference, asked.declaration
     spelled = reference.name
-    if declaration is not None and not has_model_extension(spelled) and has_model_extension(declaration.name):
+    if declaration is not None and not names_a_file(spelled) and names_a_file(declaration.name):
         spelled = declaration.name
     folder, spelled = _place(reference, declaration, loaders, spelled)
     return ModelRequest(
@@ -179,7 +179,7 @@ def _place(reference: Reference, declaration: _Declaration | None, loaders: Load
 def _hints(name: str, addresses: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
     key = same_name_key(name).rpartition("/")[2]
     found = addresses.get(key, ())
-    if not found and not has_model_extension(name):
+    if not found and not names_a_file(name):
         found = [url for known in addresses if known.rpartition(".")[0] == key for url in addresses[known]]
     return tuple(found)[:_MAX_HINTS]
 
@@ -236,7 +236,7 @@ def _match(reference: Reference, declarations: Sequence[_Declaration]) -> _Decla
     for declaration in declarations:
         if declaration.key.rpartition("/")[2] == base:
             return declaration
-    if not has_model_extension(reference.name):
+    if not names_a_file(reference.name):
         for declaration in declarations:
             if declaration.key.rpartition("/")[2].rpartition(".")[0] == base:
                 return declaration
@@ -251,6 +251,8 @@ def _lend_addresses(requests: Sequence[ModelRequest], asked: Iterable[_Asked]) -
             urls = declared.setdefault(one.declaration.key, [])
             if one.declaration.url not in urls:
                 urls.append(one.declaration.url)
+    if all(request.url is not None for request in requests):
+        return list(requests)
     lent = []
     for request in requests:
         if request.url is None and request.name is not None and same_name_key(request.name) in declared:
@@ -266,13 +268,7 @@ def _without_unplaced_twins(requests: Sequence[ModelRequest]) -> tuple[ModelRequ
 
     A string that a text node hands to a loader shows up at both.
     """
-    placed: dict[str, ModelRequest] = {}
-    for request in requests:
-        if request.folder:
-            placed.setdefault(same_name_key(request.name or ""), request)
-    kept = []
-    for request in requests:
-        if not request.folder and same_name_key(request.name or "") in placed:
-            continue
-        kept.append(request)
-    return tuple(kept)
+    if all(request.folder for request in requests):
+        return tuple(requests)
+    placed = {same_name_key(request.name or "") for request in requests if request.folder}
+    return tuple(request for request in requests if request.folder or same_name_key(request.name or "") not in placed)
