@@ -86,9 +86,7 @@ def test_the_output_that_is_shown_is_what_the_command_prints(capsys: pytest.Capt
     )
     results.write(
         report.Report(entries=entries, workflows=1, transferred=12_537_866_400),
-        quiet=False,
-        verbose=False,
-        color="never",
+        results.Style(),
     )
 
     assert capsys.readouterr().out == blocks(README, "text")[0]

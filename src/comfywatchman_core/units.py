@@ -13,7 +13,9 @@ def size_text(size: int | float) -> str:
 
 
 def time_text(seconds: float) -> str:
-    """Spell a duration: ``45 s``, ``3:07``, ``1:02:33``."""
+    """Spell a duration: ``<1 s``, ``45 s``, ``3:07``, ``1:02:33``."""
+    if 0 < seconds < 0.5:
+        return "<1 s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -20,13 +20,14 @@ class Glyphs:
     empty: str
     cut: str
     spin: str
+    between: str
 
     @classmethod
     def of(cls, encoding: str) -> Glyphs:
         """Those for *encoding*; outside of Unicode, plain ones."""
         if encoding.lower().startswith(("utf", "cp65001")):
-            return cls(done="✓", failed="✗", full="━", empty="─", cut="…", spin="⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏")
-        return cls(done="+", failed="x", full="#", empty="-", cut="...", spin="|/-\\")
+            return cls(done="✓", failed="✗", full="━", empty="─", cut="…", spin="⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏", between=" · ")
+        return cls(done="+", failed="x", full="#", empty="-", cut="...", spin="|/-\\", between=", ")
 
 
 def shown(text: str, encoding: str) -> str:

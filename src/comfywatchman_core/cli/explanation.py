@@ -26,9 +26,16 @@ def explained(entry: Entry, in_use: Sequence[str]) -> Iterator[str]:
         attempts = [one for one in entry.attempts if one.hook == hook]
         for place, one in enumerate(attempts, start=1):
             head = step if place == 1 else ""
-            yield f"{head:<9} {place:>2}. {one.backend:<{widest}} {one.seconds:>7.2f} s  {said(one)}"
+            told = "confirms that offer" if _confirms(one, entry) else said(one)
+            yield f"{head:<9} {place:>2}. {one.backend:<{widest}} {one.seconds:>7.2f} s  {told}"
         if hook == "resolve_model":
             yield from _conclusions(entry, attempts, in_use)
+
+
+def _confirms(attempt: Attempt, entry: Entry) -> bool:
+    """Tell a source that was asked about another's offer from one that made an offer of its own."""
+    taken, searched = entry.candidate, attempt.hook == "resolve_model"
+    return searched and taken is not None and bool(attempt.offers) and attempt.backend == taken.backend != entry.backend
 
 
 def _conclusions(entry: Entry, asked: Sequence[Attempt], in_use: Sequence[str]) -> Iterator[str]:

@@ -83,7 +83,8 @@ def write(report: Report, style: Style, asked: Sequence[str] = ()) -> None:
             for line in _problem_lines(problem, style):
                 write_line(line)
     if not style.quiet:
-        write_line(summary_line(report))
+        for line in lines_of(summary_line(report), style.width, ""):
+            write_line(line)
 
 
 def summary_line(report: Report) -> str:

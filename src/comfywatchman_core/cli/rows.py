@@ -62,7 +62,7 @@ class Rows:
             told = (f"reading workflows: {tally.workflows}", f"reading: {tally.workflows}")
             lines.append(Text(f"{spin} {self._fit(told, room)}"))
         elif tally.missing:
-            lines.append(Text(f"{spin} {self._fit(_total_texts(tally), room)}", style="bold"))
+            lines.append(Text(f"{spin} {self._fit(_total_texts(tally, self.glyphs.between), room)}", style="bold"))
         return lines
 
     def stopping(self, width: int, now: float) -> list[Text]:
@@ -164,7 +164,7 @@ def _state_texts(one: Transfer, now: float) -> tuple[str, ...]:
             return (str(state),)
 
 
-def _total_texts(tally: Tally) -> tuple[str, ...]:
+def _total_texts(tally: Tally, between: str) -> tuple[str, ...]:
     """The whole run in one line, from long to short."""
     percent = _percent(tally.received, tally.size)
     speed = f"{size_text(tally.rate)}/s" if tally.rate else ""
@@ -174,8 +174,8 @@ def _total_texts(tally: Tally) -> tuple[str, ...]:
     searched = f"{tally.unsearched} to search for" if tally.unsearched else ""
     files = f"{tally.settled} of {tally.missing} files"
     return (
-        _joined(" · ", files, bytes_told, speed, left, searched),
-        _joined(" · ", files, _amount(tally.received, tally.size) if tally.size else "", speed, left),
+        _joined(between, files, bytes_told, speed, left, searched),
+        _joined(between, files, _amount(tally.received, tally.size) if tally.size else "", speed, left),
         _joined(_GAP, f"{tally.settled}/{tally.missing} files", percent, speed, left),
         _joined(_GAP, f"{tally.settled}/{tally.missing}", percent, speed),
     )

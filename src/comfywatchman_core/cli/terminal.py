@@ -29,8 +29,8 @@ def say(text: str) -> None:
 
 
 def about(label: str, message: str) -> str:
-    """Put what a message is about before it, unless it says so itself."""
-    return message if label in message else f"{label}: {message}"
+    """Put what a message is about before it, unless it begins with that."""
+    return message if message.startswith(label) else f"{label}: {message}"
 
 
 def can_repaint(stream: TextIO) -> bool:
