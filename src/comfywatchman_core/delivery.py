@@ -225,7 +225,7 @@ class Delivery:
         with self.staging.claim(
             final, cancelled=self.around.cancelled, on_wait=lambda reason: self._tell_waiting(job, reason)
         ) as stage:
-            if stage.waited:
+            if stage.waited or os.path.lexists(final):  # another process may have been quicker, and be gone again
                 self.standing.refresh(final)
                 if (standing := self._what_stands(entry, offer)) is not None:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
@@ -238,6 +238,7 @@ class Delivery:
             if os.path.lexists(final):
                 self.standing.refresh(final)  # another program may have put it there meanwhile
             if os.path.lexists(final) and (standing := self._what_stands(entry, offer)) is not None:
+                stage.discard()  # nobody would ever go on with these bytes
                 return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             staged = stage.target.stat()
             stage.publish(replace=self._replaces(job, final), keep_mode=reused is not None and reused.is_same_file)

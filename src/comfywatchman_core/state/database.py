@@ -51,6 +51,7 @@ class Database:
     :param tell: Takes one sentence for the user.
     :param create: False makes no file where there is none.
     :param steps: The schema; see :data:`~.schema.STEPS`.
+    :param patience: Seconds to wait for other processes the first time.
     """
 
     def __init__(
@@ -60,13 +61,13 @@ class Database:
         tell: Callable[[str], None] = lambda message: None,
         create: bool = True,
         steps: Sequence[str] = STEPS,
-        patience: float = _PATIENCE,
+        patience: float | None = None,
     ) -> None:
         self.path = path
         self._tell = tell
         self._create = create
         self._steps = steps
-        self._patience = patience
+        self._patience = _PATIENCE if patience is None else patience
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
         self._opened: tuple[int, int] | None = None
