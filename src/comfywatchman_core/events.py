@@ -87,9 +87,10 @@ class TransferState(enum.StrEnum):
 
 @frozen(kw_only=True)
 class StateChanged:
-    """A transfer waits for something."""
+    """A transfer, or the search, waits for something."""
 
     label: str
+    """Empty where a source keeps the search for several files waiting."""
     state: TransferState
     seconds: float | None = None
     """How long a wait will take, where that is known."""

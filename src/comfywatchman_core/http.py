@@ -28,6 +28,7 @@ class ApiClient:
     :param retries: Attempts after the first.
     :param timeout: Seconds that one call may wait. Silence ends an attempt after 30 of them at the latest; a
         source that wants to be left alone for longer is not waited for.
+    :param on_wait: Told the origin and the seconds whenever a call waits for its turn, from a second on.
     """
 
     def __init__(
@@ -38,6 +39,7 @@ class ApiClient:
         retries: int = 3,
         timeout: float = SILENCE_TIMEOUT,
         cancelled: Callable[[], bool] = lambda: False,
+        on_wait: Callable[[str, float], None] = lambda origin, seconds: None,
     ) -> None:
         self._transport = transport or Transport()
         self._gates = gates or HostGates()
@@ -45,6 +47,7 @@ class ApiClient:
         self._silence = min(timeout, SILENCE_TIMEOUT)
         self._patience = min(timeout, LONGEST_WAIT)
         self._cancelled = cancelled
+        self._on_wait = on_wait
 
     def request(
         self,
@@ -82,6 +85,8 @@ class ApiClient:
             last = attempt == attempts - 1
             self._check_cancelled()
             self._check_patience(home)
+            if (wait := self._gates.remaining(home)) >= 1:
+                self._on_wait(home, wait)
             self._gates.pass_through(home, self._cancelled)
             try:
                 answer = self._transport.open(

@@ -15,7 +15,7 @@ from .backends import CORE, Backends, load
 from .config import Config, Rules
 from .conversation import Conversation, Surroundings
 from .errors import UsageError
-from .events import Event
+from .events import Event, StateChanged, TransferState
 from .http import ApiClient, Transport
 from .pacing import HostGates
 from .plan import Plan
@@ -210,12 +210,18 @@ class Watchman:
 
     def _surroundings(self, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Surroundings:
         download = self.config.download
+
+        def tell(origin: str, seconds: float) -> None:
+            reason = f"before asking {origin} again"
+            emit(StateChanged(label="", state=TransferState.WAITING, seconds=seconds, reason=reason))
+
         client = ApiClient(
             self._transport,
             gates=self._gates,
             retries=download.max_retries,
             timeout=download.timeout_seconds,
             cancelled=cancelled,
+            on_wait=tell,
         )
         return Surroundings(backends=self.backends, config=self.config, http=client, emit=emit, cancelled=cancelled)
 
