@@ -84,8 +84,9 @@ class Journal:
             identity = Identity(**{name: kind(header[name]) for name, kind in _FIELDS.items()})
             ranges = [_range(pair, identity.total) for pair in header["ranges"]]
             if header["boot"] and header["boot"] == boot_id():
-                with suppress(ValueError):  # the last line may be torn
-                    ranges += [_range(json.loads(note), identity.total) for note in notes if note]
+                with suppress(ValueError):  # what follows a torn line counts for nothing
+                    for note in notes[:-1]:
+                        ranges.append(_range(json.loads(note), identity.total))
         except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return None
         return identity, merged(ranges)

@@ -1,0 +1,279 @@
+"""The engine's decisions, each without network and with the clock in hand."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pytest
+
+from comfywatchman_core.errors import BackendError
+from comfywatchman_core.events import BytesReceived, Event, StateChanged, TransferState
+from comfywatchman_core.transfer.pace import Pace
+from comfywatchman_core.transfer.patience import Patience
+from comfywatchman_core.transfer.progress import Progress
+from comfywatchman_core.transfer.ramp import Ramp
+from comfywatchman_core.transfer.reservation import MARGIN, Reservations
+from comfywatchman_core.transfer.slots import Slots
+from comfywatchman_core.transport import TransportError
+
+MIB = 1 << 20
+
+
+class Clock:
+    """Time that passes when it is told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+def status(code: int, retry_after: float | None = None) -> BackendError:
+    return BackendError("no", http_status=code, retry_after=retry_after)
+
+
+class TestPatience:
+    def test_pauses_grow_and_are_drawn_at_random_from_their_whole_length(self) -> None:
+        longest = Patience(8, draw=lambda: 1.0)
+        shortest = Patience(8, draw=lambda: 0.0)
+
+        assert [longest.pause_after(status(503), from_storage=False) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+        assert shortest.pause_after(status(503), from_storage=False) == 0
+
+    def test_the_source_is_left_alone_for_as_long_as_it_asks(self) -> None:
+        patience = Patience(3, draw=lambda: 0.5)
+
+        assert patience.pause_after(status(429, retry_after=7), from_storage=False) == 7
+        assert patience.pause_after(status(429, retry_after=0), from_storage=False) > 0
+
+    def test_who_asks_to_be_left_alone_for_very_long_is_given_up(self) -> None:
+        with pytest.raises(BackendError):
+            Patience(3).pause_after(status(429, retry_after=99999), from_storage=False)
+
+    @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 451])
+    def test_a_refusal_at_the_start_is_final(self, code: int) -> None:
+        with pytest.raises(BackendError):
+            Patience(3).pause_after(status(code), from_storage=False)
+
+    def test_a_certificate_is_never_asked_for_twice(self) -> None:
+        with pytest.raises(TransportError):
+            Patience(3).pause_after(TransportError("certificate", retryable=False), from_storage=False)
+
+    @pytest.mark.parametrize("code", [400, 401, 403, 404, 410])
+    def test_a_storage_address_that_ran_out_is_renewed_at_once(self, code: int) -> None:
+        assert Patience(3).pause_after(status(code), from_storage=True) == 0
+
+    def test_only_attempts_in_a_row_that_brought_nothing_count(self) -> None:
+        patience = Patience(2)
+        for _ in range(10):
+            patience.pause_after(TransportError("cut"), from_storage=False)
+            patience.progress(1 * MIB)
+        patience.pause_after(TransportError("cut"), from_storage=False)
+        patience.pause_after(TransportError("cut"), from_storage=False)
+
+        with pytest.raises(TransportError):
+            patience.pause_after(TransportError("cut"), from_storage=False)
+
+    def test_crumbs_do_not_keep_a_transfer_alive_for_ever(self) -> None:
+        patience = Patience(2)
+
+        def one_byte_at_a_time() -> None:
+            for _ in range(1000):
+                patience.progress(1)
+                patience.pause_after(TransportError("cut"), from_storage=False)
+
+        with pytest.raises(TransportError):
+            one_byte_at_a_time()
+
+
+class Line:
+    """A line, and a server behind it, in place of a download that the ramp steers."""
+
+    def __init__(self, *, each: float, together: float = float("inf"), size: int = 1 << 30, most: int = 8) -> None:
+        self.clock = Clock()
+        self.ramp = Ramp(most, clock=self.clock)
+        self.each, self.together = each, together
+        self.received, self.size = 0.0, size
+
+    def run(self, seconds: float, latency: float = 0.001) -> list[int]:
+        """The number of connections at every twentieth of a second."""
+        numbers = []
+        for _ in range(int(seconds * 20)):
+            self.clock.now += 0.05
+            rate = min(self.ramp.target * self.each, self.together)
+            self.received = min(self.size, self.received + rate * 0.05)
+            left = self.size - int(self.received)
+            numbers.append(
+                self.ramp.look(flowing=self.ramp.target, received=int(self.received), left=left, latency=latency)
+            )
+        return numbers
+
+
+class TestRamp:
+    def test_a_server_that_limits_each_connection_is_asked_over_all_that_are_allowed_within_half_a_second(
+        self,
+    ) -> None:
+        assert Line(each=20 * MIB).run(0.5)[-1] == 8
+
+    def test_a_line_that_one_connection_fills_keeps_one(self) -> None:
+        line = Line(each=100 * MIB, together=100 * MIB, size=20 << 30)
+
+        assert line.run(8).count(1) > 8 * 20 * 0.9
+
+    def test_what_would_be_over_in_a_moment_is_left_to_one(self) -> None:
+        assert set(Line(each=1000 * MIB, together=1000 * MIB).run(1)) == {1}
+
+    def test_four_are_enough_where_eight_bring_no_more(self) -> None:
+        line = Line(each=25 * MIB, together=100 * MIB, size=4 << 30)
+
+        assert line.run(3)[-1] == 4
+
+    def test_no_more_are_tried_where_the_server_turned_one_away(self) -> None:
+        line = Line(each=20 * MIB)
+        line.run(0.5)
+        line.ramp.refuse(3)
+
+        assert set(line.run(2)) == {3}
+
+    def test_a_long_way_is_not_judged_before_bytes_can_have_come(self) -> None:
+        assert set(Line(each=20 * MIB).run(0.4, latency=0.2)) == {1}
+
+
+class TestSlots:
+    def test_all_files_together_get_no_more_than_one_host_is_asked_for(self) -> None:
+        slots = Slots(3)
+        slots.first("a", lambda: None)
+
+        assert [slots.another("a"), slots.another("a"), slots.another("a")] == [True, True, False]
+        assert slots.another("b")
+
+    def test_a_file_that_waits_for_its_first_is_noticed_and_gets_the_next(self) -> None:
+        slots = Slots(1)
+        slots.first("a", lambda: None)
+        begun = threading.Event()
+        waiter = threading.Thread(target=lambda: (slots.first("a", lambda: None), begun.set()), daemon=True)
+        waiter.start()
+        while not slots.is_wanted("a"):
+            pass
+
+        slots.give_back("a")
+
+        assert begun.wait(10)
+        assert not slots.another("a")
+        assert not slots.is_wanted("a")
+
+    def test_waiting_for_a_place_can_be_stopped(self) -> None:
+        slots = Slots(1)
+        slots.first("a", lambda: None)
+
+        def stop() -> None:
+            raise InterruptedError
+
+        with pytest.raises(InterruptedError):
+            slots.first("a", stop)
+        assert not slots.is_wanted("a")
+
+
+class TestPace:
+    def test_all_transfers_together_keep_to_one_limit(self) -> None:
+        clock = Clock()
+        pace = Pace(1000, clock=clock)
+        sent = 0
+        while clock.now < 1010:
+            waits = [pace.take(pace.portion(MIB)) for _ in range(3)]
+            sent += 3 * pace.portion(MIB)
+            clock.now += max(waits)
+
+        assert sent == pytest.approx(10 * 1000, rel=0.35)
+
+    def test_a_pause_is_not_made_up_for_by_a_rush(self) -> None:
+        clock = Clock()
+        pace = Pace(1000, clock=clock)
+        clock.now += 3600
+
+        assert pace.take(1000) > 0.8
+
+    def test_without_a_limit_nobody_waits(self) -> None:
+        assert Pace(0).take(1 << 40) == 0
+        assert Pace(0).portion(MIB) == MIB
+
+
+class TestReservations:
+    def test_two_files_that_fit_only_singly_are_not_both_begun(self, tmp_path: Path) -> None:
+        reservations = Reservations(free=lambda path: MARGIN + 150)
+        reservations.reserve("first", tmp_path, lambda: 100)
+
+        with pytest.raises(BackendError) as caught:
+            reservations.reserve("second", tmp_path, lambda: 100)
+
+        assert caught.value.code == "disk_full"
+        reservations.release("first")
+        reservations.reserve("second", tmp_path, lambda: 100)
+
+    def test_what_a_file_occupies_already_is_not_counted_twice(self, tmp_path: Path) -> None:
+        free, needed = [MARGIN + 100], [100]
+        reservations = Reservations(free=lambda path: free[0])
+        reservations.reserve("first", tmp_path, lambda: needed[0])
+        free[0], needed[0] = MARGIN + 60, 60  # forty bytes later
+
+        with pytest.raises(BackendError):
+            reservations.reserve("second", tmp_path, lambda: 10)
+        free[0], needed[0] = MARGIN + 60, 0  # somebody freed space; the first is complete
+        reservations.reserve("second", tmp_path, lambda: 10)
+
+
+class TestProgress:
+    def told(self, clock: Clock) -> tuple[Progress, list[Event]]:
+        events: list[Event] = []
+        return Progress(events.append, clock=clock), events
+
+    def test_a_second_has_ten_events_at_most(self) -> None:
+        clock = Clock()
+        progress, events = self.told(clock)
+        for count in range(10_000):
+            clock.now += 0.001
+            progress.bytes(count, 10_000, 1)
+
+        assert 95 <= len(events) <= 101
+
+    def test_the_rate_is_that_of_the_last_seconds(self) -> None:
+        clock = Clock()
+        progress, events = self.told(clock)
+        received = 0
+        for rate in (1000, 100):
+            for _ in range(100):
+                clock.now += 0.1
+                received += rate // 10
+                progress.bytes(received, None, 1)
+
+        last = events[-1]
+        assert isinstance(last, BytesReceived)
+        assert last.rate == pytest.approx(100, rel=0.05)
+
+    def test_a_transfer_that_stands_still_says_so_and_that_it_goes_on(self) -> None:
+        clock = Clock()
+        progress, events = self.told(clock)
+        for received in (1, 1, 1, 2):
+            clock.now += 2
+            progress.bytes(received, 10, 1)
+
+        kinds = [event.state if isinstance(event, StateChanged) else event.received for event in events]  # type: ignore[union-attr]
+        assert kinds == [1, TransferState.STALLED, 2]
+
+    def test_a_long_wait_is_told_again_and_again_but_not_all_the_time(self) -> None:
+        clock = Clock()
+        progress, events = self.told(clock)
+        for second in range(30):
+            clock.now += 1
+            progress.state(TransferState.WAITING, 30 - second, "asked to")
+
+        assert 5 <= len(events) <= 7
+
+    def test_the_last_byte_is_always_told(self) -> None:
+        progress, events = self.told(Clock())
+        progress.bytes(5, 10, 1)
+        progress.bytes(10, 10, 1, last=True)
+
+        assert [event.received for event in events if isinstance(event, BytesReceived)] == [5, 10]
