@@ -127,8 +127,8 @@ class Search:
             return evolve(worst, message=f"{name}: {worst.message}")
         return Failure(
             code=ErrorCode.UNAVAILABLE,
-            message=f"{name}: not found, but a source could not be asked: {worst.message}",
-            hint=worst.hint or "Try again later.",
+            message=f"{name}: nobody who answered knows it, and a source could not be asked: {worst.message}",
+            hint=worst.hint or "Nothing says that it does not exist: run again later.",
             http_status=worst.http_status,
             retry_after=worst.retry_after,
         )
