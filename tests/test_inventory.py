@@ -196,6 +196,19 @@ def test_a_link_that_leads_nowhere_is_told_and_hides_nothing(base: Path) -> None
 
 
 @links
+def test_two_links_to_one_directory_are_two_directories(base: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    other = tmp_path_factory.mktemp("other")
+    put(other, "ink.safetensors")
+    loras = base / "models" / "loras"
+    loras.mkdir()
+    for name in ("one", "two"):
+        (loras / name).symlink_to(other)
+
+    for name in ("one", "two"):
+        assert look(base, "loras", f"{name}/ink.safetensors")[0] is Status.PRESENT
+
+
+@links
 def test_loops_of_links_end(base: Path) -> None:
     (base / "models" / "loras").mkdir()
     (base / "models" / "loras" / "again").symlink_to(base / "models" / "loras")

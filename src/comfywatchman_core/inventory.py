@@ -18,7 +18,7 @@ from .report import Status
 
 _EMBEDDING_SUFFIXES = (".safetensors", ".pt", ".bin")  # in this order: comfy/sd1_clip.py, 2026-08
 _SUFFIXES = (*_EMBEDDING_SUFFIXES, *sorted(MODEL_EXTENSIONS.difference(_EMBEDDING_SUFFIXES)))
-_MAX_DIRECTORIES = 1_000_000
+_MAX_DIRECTORIES = 200_000
 _WALKERS = 8
 
 
@@ -239,22 +239,27 @@ def _is_same_file(one: Path, other: Path) -> bool:
 
 
 def walk(root: Path) -> Iterator[str]:
-    """List the files below *root* as ComfyUI does: links followed, ``.git`` skipped; loops end."""
-    seen: set[tuple[int, int]] = set()
-    waiting = [(str(root), "")]
-    while waiting and len(seen) < _MAX_DIRECTORIES:
-        directory, below = waiting.pop()
+    """List the files below *root* as ComfyUI does: links followed, ``.git`` skipped; loops end.
+
+    Two links to one directory are two directories with files of their own, as they are to ComfyUI.
+    """
+    visited = 0
+    waiting: list[tuple[str, str, frozenset[tuple[int, int]]]] = [(str(root), "", frozenset())]
+    while waiting and visited < _MAX_DIRECTORIES:
+        directory, below, around = waiting.pop()
+        visited += 1
         try:
             status = os.stat(directory)
-            if (status.st_dev, status.st_ino) in seen and status.st_ino:
+            identity = (status.st_dev, status.st_ino)
+            if identity in around and status.st_ino:
                 continue
-            seen.add((status.st_dev, status.st_ino))
+            inside = around | {identity}
             with os.scandir(directory) as entries:
                 for entry in entries:
                     name = below + entry.name
                     if entry.is_dir():
                         if entry.name != ".git":
-                            waiting.append((entry.path, name + "/"))
+                            waiting.append((entry.path, name + "/", inside))
                     elif entry.is_file():
                         yield name
         except OSError:
