@@ -21,7 +21,7 @@ from comfywatchman_core.config import BackendTable, Rules
 from comfywatchman_core.errors import ErrorCode, UsageError
 from comfywatchman_core.hashing import has_moving_heads
 from comfywatchman_core.models import Check, VerificationReport
-from comfywatchman_core.plan import Plan, PlannedFile
+from comfywatchman_core.planfile import Plan, PlannedFile
 from comfywatchman_core.report import Entry, ExitCode, Status
 from comfywatchman_core.state import Memory
 from comfywatchman_core.testing import safetensors, sha256

@@ -303,7 +303,7 @@ class TestRules:
 
     def test_a_certainty_may_be_given_by_its_label(self) -> None:
         assert Rules(min_match="source-id").min_match is Match.SOURCE_ID  # type: ignore[arg-type]
-        with pytest.raises(ValueError, match="no such match"):
+        with pytest.raises(UsageError, match="certain"):
             Rules(min_match="certain")  # type: ignore[arg-type]
 
     @pytest.mark.parametrize("digest", ["sha256:" + "a" * 64, " " + "A" * 64])

@@ -20,7 +20,7 @@ from .errors import BackendError, Cancelled, UnsafeName
 from .folders import ModelFolders
 from .hashing import Hashed, hash_files
 from .models import ModelRequest
-from .plan import Plan
+from .planfile import Plan
 from .publishers import Publishers, question
 from .report import Problem
 from .staging import put_aside

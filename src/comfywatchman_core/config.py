@@ -48,7 +48,11 @@ def _digests(given: str | Sequence[str]) -> tuple[str, ...]:
 
 
 def _match(given: Match | str) -> Match:
-    return Match.from_label(given) if isinstance(given, str) else given
+    try:
+        return Match.from_label(given) if isinstance(given, str) else Match(given)
+    except ValueError as error:
+        labels = ", ".join(match.label for match in Match)
+        raise UsageError(f"{str(given)[:80]!r} is no degree of certainty", hint=f"There are {labels}.") from error
 
 
 @frozen(kw_only=True)

@@ -24,7 +24,7 @@ from .folders import ModelFolders
 from .intake import Intake, installed_workflows, take_in
 from .leftovers import tidy
 from .models import Candidate, Digest, ModelRequest
-from .plan import Plan
+from .planfile import Plan
 from .report import Entry, Problem, Report, Status
 from .staging import Staging
 from .standing import Standing

@@ -14,7 +14,7 @@ from .errors import UnsafeName, UsageError
 from .folders import ModelFolders
 from .inventory import walk
 from .names import has_model_extension
-from .plan import Plan, PlannedFile
+from .planfile import Plan, PlannedFile
 
 
 @frozen(kw_only=True)

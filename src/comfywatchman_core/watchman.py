@@ -18,7 +18,7 @@ from .errors import UsageError
 from .events import Event, StateChanged, TransferState
 from .http import ApiClient, Transport
 from .pacing import HostGates
-from .plan import Plan
+from .planfile import Plan
 from .report import Report
 from .run import Run, model_folders
 from .transfer import Engine, TransferSettings

@@ -17,7 +17,7 @@ from comfywatchman_core.errors import Cancelled, UsageError, error_of
 from comfywatchman_core.htmlreport import write_page
 from comfywatchman_core.jsonlines import SCHEMA, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
-from comfywatchman_core.plan import differences, make_plan, read_plan, write_plan
+from comfywatchman_core.planfile import differences, make_plan, read_plan, write_plan
 from comfywatchman_core.report import ExitCode, Report
 from comfywatchman_core.run import model_folders
 from comfywatchman_core.units import size_text

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from comfywatchman_core.addresses import redact
-from comfywatchman_core.plan import make_plan
+from comfywatchman_core.planfile import make_plan
 from comfywatchman_core.report import Entry, Report, Status
 
 

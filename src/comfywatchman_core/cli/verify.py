@@ -14,7 +14,7 @@ from comfywatchman_core.audited import AuditReport, Condition, Verified
 from comfywatchman_core.config import Config
 from comfywatchman_core.events import BackendAsked, Event, Warned
 from comfywatchman_core.jsonlines import SCHEMA, error_object, event_line, result_line
-from comfywatchman_core.plan import read_plan
+from comfywatchman_core.planfile import read_plan
 from comfywatchman_core.units import size_text
 from comfywatchman_core.watchman import Watchman
 
