@@ -51,6 +51,7 @@ class SearchIndex:
         self._likes: dict[int, int] = {}
         self._postings: dict[str, dict[int, list[_Place]]] = defaultdict(dict)
         self._vocabulary: list[str] | None = None
+        self._spellable: set[str] = set()
         self._spellings: dict[tuple[str, bool], frozenset[str]] = {}
 
     def add(
@@ -62,6 +63,8 @@ class SearchIndex:
         for attribute, text in texts:
             for position, word in enumerate(words_of(text)):
                 self._postings[word].setdefault(model, []).append(_Place(attribute, position))
+                if attribute != _HASHES:
+                    self._spellable.add(word)
 
     def search(self, query: str, allowed: Callable[[int], bool]) -> list[int]:
         """Every model that answers to *query*, best first."""
@@ -119,11 +122,7 @@ class SearchIndex:
                 found |= set(self._vocabulary[start:end])
             typos = (len(word) >= _ONE_TYPO_FROM) + (len(word) >= _TWO_TYPOS_FROM)
             if typos:
-                found |= {
-                    other
-                    for other in self._vocabulary
-                    if abs(len(other) - len(word)) <= typos and _distance(word, other, typos) <= typos
-                }
+                found |= {other for other in self._spellable if _is_typo_of(word, other, typos)}
             self._spellings[key] = frozenset(found)
         return self._spellings[key]
 
@@ -148,6 +147,15 @@ def _adjacent(left: list[_Place], right: list[_Place]) -> bool:
     return any(
         one.attribute == other.attribute and one.position + 1 == other.position for one in left for other in right
     )
+
+
+def _is_typo_of(word: str, other: str, most: int) -> bool:
+    if abs(len(other) - len(word)) > most:
+        return False
+    third = len(word) // 3
+    # of three parts, two typos leave at least one as it is
+    parts = (word[:third], word[third : 2 * third], word[2 * third :])
+    return any(part in other for part in parts) and _distance(word, other, most) <= most
 
 
 def _distance(one: str, other: str, most: int) -> int:

@@ -8,8 +8,9 @@ Repositories choose how they misbehave by ``scenario``:
 ``plain``; ``direct`` (LFS bytes without a redirect, as some mirrors do); ``ignores-range``; ``no-commit``;
 ``same-host`` and ``relative`` (the redirect stays at the endpoint); ``cut`` (the first two transfers end in the
 middle); ``short`` (ten bytes are missing); ``html`` and ``pointer`` (something else than the file);
-``limited-once`` (one 429); ``xet`` (the files are in a chunk store as well), ``xet-broken`` (its token route fails),
-``xet-unreachable`` (nobody is at its address) and ``xet-hangs`` (it stops in the middle).
+``limited-once`` (one 429); ``resolve-cache`` (small files are redirected within the Hub); ``xet`` (the files are in a
+chunk store as well), ``xet-broken`` (its token route fails), ``xet-unreachable`` (nobody is at its address) and
+``xet-hangs`` (it stops in the middle).
 """
 
 from __future__ import annotations

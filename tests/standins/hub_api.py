@@ -9,6 +9,7 @@ from urllib.parse import parse_qs, urlencode
 
 from comfywatchman_core.testing import Asked, Reply
 
+from . import hub_files
 from .hub_repos import Repository, StoredFile
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ def answer(hub: HubStandIn, asked: Asked, parts: Sequence[str]) -> Reply:
             )
         case ["search", "full-text"]:
             return _full_text(hub, asked)
+        case ["resolve-cache", kind, *rest]:
+            return hub_files.cached(hub, asked, kind, rest)
         case [("models" | "datasets" | "spaces") as kind]:
             return _listing(hub, asked, kind)
         case [("models" | "datasets" | "spaces") as kind, *rest]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from attrs import evolve
 
@@ -45,8 +46,25 @@ def _file(hub: HubStandIn, asked: Asked, repo: Repository, action: str, revision
     if action == "raw" or not file.lfs:
         body = file.pointer if file.lfs else file.data
         headers = {"ETag": f'"{file.oid}"', "Content-Type": "text/plain; charset=utf-8", **committed}
+        if repo.scenario == "resolve-cache" and action == "resolve":
+            # 2025-07: small files are served by a cache within the Hub
+            location = f"/api/resolve-cache/{repo.kind}/{repo.id}/{commit}/{quote(path)}"
+            return Reply(status=307, headers={**committed, "Location": location})
         return evolve_headers(Reply.of_bytes(body, asked), headers)
     return _large(hub, asked, repo, commit, path, file)
+
+
+def cached(hub: HubStandIn, asked: Asked, kind: str, parts: Sequence[str]) -> Reply:
+    """Answer for a small file out of the Hub's own cache."""
+    repo, length, refusal = hub.find(asked, kind, parts)
+    if repo is None:
+        return refusal
+    commit, *path = parts[length:]
+    file = repo.commits.get(commit, {}).get("/".join(path))
+    if file is None:
+        return hub.refusal(404, code="EntryNotFound", message="Entry not found")
+    headers = {"ETag": f'"{file.oid}"', "X-Repo-Commit": commit, "Content-Type": "text/plain; charset=utf-8"}
+    return evolve_headers(Reply.of_bytes(file.data, asked), headers)
 
 
 def _large(hub: HubStandIn, asked: Asked, repo: Repository, commit: str, path: str, file: StoredFile) -> Reply:

@@ -15,9 +15,9 @@ SIGNED_IN = {"api": 1000, "resolvers": 5000, "pages": 200}
 
 def bucket_of(path: str) -> str:
     """Say which bucket a request to *path* is counted in."""
-    if path.startswith("/api/"):
-        return "api"
-    return "resolvers" if "/resolve/" in path else "pages"
+    if path.startswith("/api/resolve-cache/") or "/resolve/" in path:
+        return "resolvers"
+    return "api" if path.startswith("/api/") else "pages"
 
 
 @define

@@ -52,8 +52,9 @@ def test_the_metadata_of_an_lfs_file_is_its_commit_sha256_and_size(hub: HubStand
     assert found.location.startswith(hub.cdn_url)
 
 
-def test_the_metadata_of_a_small_file_is_its_git_blob(hub: HubStandIn) -> None:
-    hub.add_repo("maker/ae", FILES)
+@pytest.mark.parametrize("scenario", ["plain", "resolve-cache"])
+def test_the_metadata_of_a_small_file_is_its_git_blob(hub: HubStandIn, scenario: str) -> None:
+    hub.add_repo("maker/ae", FILES, scenario=scenario)
 
     found = client(hub).get_hf_file_metadata(url=address(hub, "maker/ae", "config.json"))
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import time
 from collections.abc import Iterator
 
 import pytest
 from comfywatchman_huggingface import chunks
+from comfywatchman_huggingface.settings import Settings
 from standins.hub import HubStandIn
 from standins.hub_desk import Desk
 
@@ -77,6 +80,35 @@ def test_a_transfer_that_is_stopped_ends_its_process(xet_desk: Desk, hub: HubSta
 
     with pytest.raises(errors.Cancelled):
         xet_desk.download(found)
+
+
+def test_a_file_that_may_not_be_had_any_more_starts_no_process(xet_desk: Desk, hub: HubStandIn) -> None:
+    found = offer(xet_desk, hub, "xet")
+    hub.repositories["models", "Comfy-Org/large"].gated = "manual"
+
+    with pytest.raises(errors.AuthRequired):
+        xet_desk.download(found)
+
+    assert not hub.cas_requests
+    assert not any(isinstance(event, events.DownloadStarted) for event in xet_desk.told)
+
+
+def test_the_process_ends_with_whoever_started_it(hub: HubStandIn, xet_desk: Desk) -> None:
+    found = offer(xet_desk, hub, "xet-hangs")
+    settings = Settings(endpoint=hub.url, engine="xet")
+    child = subprocess.Popen(
+        [sys.executable, "-P", "-m", "comfywatchman_huggingface.chunk_child"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        text=True,
+    )
+    assert child.stdin is not None
+    child.stdin.write(chunks._task(found, xet_desk.folder, None, settings) + "\n")
+    child.stdin.flush()
+
+    child.stdin.close()
+
+    assert child.wait(30) == 3
 
 
 def test_the_token_reaches_the_endpoint_and_neither_store_nor_arguments(

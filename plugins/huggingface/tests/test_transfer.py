@@ -10,7 +10,7 @@ from standins.hub import HubStandIn
 from standins.hub_desk import Desk
 
 from comfywatchman_core import Artifact, BackendError, Candidate, Digest, Match, errors
-from comfywatchman_core.testing import git_blob_sha1, safetensors, sha256
+from comfywatchman_core.testing import Asked, Reply, git_blob_sha1, safetensors, serve, sha256
 
 MODEL = safetensors("ae", 3000)
 URL = "https://huggingface.co/maker/model/resolve/main/vae/ae.safetensors"
@@ -111,13 +111,15 @@ def test_an_offer_that_names_this_back_end_as_its_deliverer_is_delivered(
     assert artifact.path.read_bytes() == MODEL
 
 
-def test_a_small_file_is_held_to_its_git_hash(desk: Desk, hub: HubStandIn, tmp_path: Path) -> None:
+@pytest.mark.parametrize("scenario", ["plain", "resolve-cache"])
+def test_a_small_file_is_held_to_its_git_hash(desk: Desk, hub: HubStandIn, tmp_path: Path, scenario: str) -> None:
     small = b'{"not": "in LFS"}'
-    hub.add_repo("maker/model", {"vae/tiny.patch": small})
+    hub.add_repo("maker/model", {"vae/tiny.patch": small}, scenario=scenario)
     (found,) = desk.resolve("", "", reference="hf:maker/model/vae/tiny.patch") or []
     found = evolve(found, backend="huggingface")
     path = tmp_path / "x"
 
+    assert desk.download(found) == small
     path.write_bytes(small)
     (right,) = desk.backend.verify_artifact(Artifact(path=path, size=len(small)), found, desk.context) or []
     path.write_bytes(small + b" ")
@@ -126,6 +128,48 @@ def test_a_small_file_is_held_to_its_git_hash(desk: Desk, hub: HubStandIn, tmp_p
     assert found.digests == (Digest("git-sha1", git_blob_sha1(small)),)
     assert (right.passed, right.cryptographic) == (True, True)
     assert (wrong.passed, wrong.code) == (False, errors.ErrorCode.CHECKSUM_MISMATCH)
+
+
+def test_an_endpoint_that_tells_no_digest_with_the_file_is_asked_for_it(desk: Desk) -> None:
+    def answer(asked: Asked) -> Reply:
+        if asked.path.endswith("/paths-info/main"):
+            return Reply.json([{"type": "file", "path": "vae/ae.safetensors", "size": 9, "lfs": {"oid": "c" * 64}}])
+        return Reply(headers={"Content-Type": "application/octet-stream"}, body=b"123456789")
+
+    with serve(answer) as server:
+        desk.endpoint = server.url
+        found = offer(desk)
+
+    assert (found.sha256, found.size) == ("c" * 64, 9)
+    assert any("does not tell which commit" in note for note in found.notes)
+
+
+def test_a_redirect_to_no_address_is_said(desk: Desk) -> None:
+    with serve(lambda asked: Reply(status=302, headers={"Location": "http://[oops"})) as server:
+        desk.endpoint = server.url
+        with pytest.raises(BackendError, match="no address"):
+            offer(desk)
+
+
+def test_redirects_in_a_circle_end(desk: Desk) -> None:
+    with serve(lambda asked: Reply(status=302, headers={"Location": asked.target})) as server:
+        desk.endpoint = server.url
+        with pytest.raises(BackendError, match="in a circle"):
+            offer(desk)
+
+        assert len(server.asked) < 10
+
+
+def test_offline_hands_nothing_on(desk: Desk, hub: HubStandIn, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.add_repo("maker/model", {"vae/ae.safetensors": MODEL})
+    found = offer(desk)
+    hub.requests.clear()
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+
+    with pytest.raises(BackendError, match="HF_HUB_OFFLINE"):
+        desk.download(found)
+
+    assert not hub.requests
 
 
 def test_a_pointer_is_no_model(desk: Desk, hub: HubStandIn, tmp_path: Path) -> None:

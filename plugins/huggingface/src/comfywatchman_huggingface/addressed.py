@@ -121,7 +121,12 @@ class Addresses:
 
     def _gated(self, file: HubFile, place: Place, error: BackendError) -> Found:
         """Cards and lists of gated repositories are public: commit, size and SHA256 are known all the same."""
-        repository = self._hub.repository(file)
+        try:
+            repository = self._hub.repository(file)
+        except BackendError as closed:
+            if closed.code is not errors.ErrorCode.GATED:
+                raise
+            return Found(file=file, facts=FileFacts(), place=evolve(place, gated=True), obstacle=error.failure)
         pinned = evolve(file, repo=repository.id, revision=repository.commit or file.revision)
         facts = repository.files.get(file.path)
         if facts is None or facts == FileFacts():  # some mirrors list names only

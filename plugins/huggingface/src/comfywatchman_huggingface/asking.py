@@ -73,7 +73,12 @@ class Asker:
         self.run.check_alive()
         for turn in range(_WAITS):
             self._await(bucket)
-            answer = self._send(method, url, options)
+            try:
+                answer = self._send(method, url, options)
+            except BackendError as error:
+                if error.code is errors.ErrorCode.NETWORK:
+                    self.run.died(error)
+                raise
             told = seconds_until_reset(answer.headers)
             if answer.status == 429:
                 seconds = pause_of(answer)
@@ -97,31 +102,33 @@ class Asker:
         )
 
     def _send(self, method: str, url: str, options: dict[str, Any]) -> Answer:
-        own = origin(url) == origin(self.settings.endpoint)
+        if self.run.answered:
+            return self._once(method, url, options)
+        # An endpoint that has never answered is not asked for half a minute, only a second time if it is quick to fail.
         started = self.run.clock()
-        for attempt in (0, 1):
-            try:
-                answer: Answer = self._context.http.request(
-                    method,
-                    url,
-                    headers=self.headers if own else None,
-                    endpoint=self.settings.endpoint,
-                    final=(429,),
-                    # An endpoint that has never answered is not asked for half a minute.
-                    retries=None if self.run.answered else 0,
-                    **options,
-                )
-            except BackendError as error:
-                self.run.answered = self.run.answered or error.http_status is not None
-                quick = self.run.clock() - started < _QUICK
-                if attempt == 0 and (error.http_status or (error.code is errors.ErrorCode.NETWORK and quick)):
-                    continue
-                if error.code is errors.ErrorCode.NETWORK:
-                    self.run.died(error)
+        try:
+            return self._once(method, url, {**options, "retries": 0})
+        except BackendError as error:
+            if error.http_status is None and self.run.clock() - started > _QUICK:
                 raise
-            self.run.answered = True
-            return answer
-        raise AssertionError("unreachable")
+        return self._once(method, url, {**options, "retries": None if self.run.answered else 0})
+
+    def _once(self, method: str, url: str, options: dict[str, Any]) -> Answer:
+        own = origin(url) == origin(self.settings.endpoint)
+        try:
+            answer: Answer = self._context.http.request(
+                method,
+                url,
+                headers=self.headers if own else None,
+                endpoint=self.settings.endpoint,
+                final=(429,),
+                **options,
+            )
+        except BackendError as error:
+            self.run.answered = self.run.answered or error.http_status is not None
+            raise
+        self.run.answered = True
+        return answer
 
     def _await(self, bucket: str) -> None:
         seconds = self.run.closed_for(bucket)

@@ -96,8 +96,14 @@ class HuggingFaceBackend:
             return None
         settings = Settings.read(context.settings)
         hub = self._hub(context, settings)
+        if settings.offline:
+            raise BackendError(
+                "nothing is fetched from the Hub: HF_HUB_OFFLINE is set",
+                code=errors.ErrorCode.UNAVAILABLE,
+                hint="Unset HF_HUB_OFFLINE to download.",
+            )
         own = origin(candidate.url) == origin(settings.endpoint)
-        if own and chunks.is_worth_it(candidate, settings):
+        if own and chunks.is_worth_it(candidate, settings) and self._may_be_had(hub, candidate):
             fetched = chunks.fetch(candidate, target, token=hub.asker.token, settings=settings, context=context)
             if fetched is not None:
                 return fetched
@@ -125,6 +131,14 @@ class HuggingFaceBackend:
         if candidate.backend != context.name and candidate.delegate != context.name:
             return None
         return gitblobs.checks(artifact, candidate, context.cancelled)
+
+    def _may_be_had(self, hub: Hub, candidate: Candidate) -> bool:
+        """Ask through the core's client, which knows whether this run may use the network at all."""
+        file = read_reference(candidate.url, hub.settings)
+        try:
+            return file is not None and hub.locate(file).facts.sha256 == candidate.sha256
+        except BackendError:
+            return False
 
     def _moved(self, hub: Hub, candidate: Candidate, file: HubFile, refusal: BackendError) -> Candidate | None:
         """The same bytes at the present revision, where the pinned one is gone (its history was squashed)."""

@@ -11,12 +11,15 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from typing import Any
 
 
 def main() -> int:
     """Fetch what standard input asks for; the exit code is 0 when it is there."""
     task: dict[str, Any] = json.loads(sys.stdin.readline())
+    # Whoever started this ends it by closing its input, and so does the system when that process dies.
+    threading.Thread(target=_end_with_input, daemon=True).start()
     # huggingface_hub reads its environment once, when it is imported.
     os.environ.update(task["environment"])
     from huggingface_hub import hf_hub_download
@@ -51,6 +54,11 @@ def main() -> int:
         return 1
     say("done", path)
     return 0
+
+
+def _end_with_input() -> None:
+    sys.stdin.read()
+    os._exit(3)
 
 
 def say(word: str, value: object) -> None:

@@ -91,6 +91,8 @@ def _by_repository(hub: Hub, place: Place) -> Found | None:
     try:
         facts = _facts(hub, file)
     except BackendError as error:
+        if error.code is errors.ErrorCode.GATED:
+            return Found(file=file, facts=FileFacts(), place=place, obstacle=error.failure)
         if error.code is not errors.ErrorCode.NOT_FOUND:
             if error.code in _SKIPPED:
                 return None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -24,6 +25,9 @@ _PATHS_AT_ONCE = 500
 _HOPS = 5
 
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+logger = logging.getLogger(__name__)
 
 
 @frozen(kw_only=True)
@@ -61,22 +65,21 @@ class Hub:
         commit: str | None = None
         for _ in range(_HOPS):
             answer = self.asker.ask("HEAD", url, bucket="resolvers", follow=False)
-            commit = commit or hex_digits(answer.headers.get("x-repo-commit"), 40)
-            target = answer.headers.get("location")
-            states_it = "x-linked-etag" in answer.headers or "x-repo-commit" in answer.headers
-            if answer.status in _REDIRECTS and target and not states_it:
-                url = urljoin(url, target)
-                moved = read_reference(url, self.settings)
-                if moved is not None and moved.path == file.path:
-                    file = evolve(moved, revision=file.revision)
-                continue
+            own = origin(url) == origin(self.settings.endpoint)
+            commit = commit or (hex_digits(answer.headers.get("x-repo-commit"), 40) if own else None)
+            facts = facts_of_headers(answer.headers, status=answer.status, own=own)
+            target = answer.headers.get("location") if answer.status in _REDIRECTS else None
             if answer.status >= 400:
                 raise refusal(answer, file, self.settings, signed_in=self.asker.signed_in)
-            own = origin(url) == origin(self.settings.endpoint)
-            facts = facts_of_headers(answer.headers, status=answer.status, own=own)
-            if commit is None:
-                commit = self._commit_of(file)
-            return Located(file=evolve(file, revision=commit or file.revision), facts=facts)
+            if target is not None:
+                url = _joined(url, target)
+                moved = read_reference(url, self.settings)
+                if moved is not None and moved.path == file.path and moved.repo != file.repo:
+                    file = evolve(moved, revision=file.revision)
+                    continue
+                if facts.sha256 is None and facts.git_sha1 is None:
+                    continue  # small files are redirected within the Hub, and described there
+            return self._pinned(file, commit, facts)
         raise BackendError(
             f"{file.page(self.settings.site)} redirects in a circle",
             code=errors.ErrorCode.UNAVAILABLE,
@@ -189,6 +192,17 @@ class Hub:
         name = body.get("name") if isinstance(body, Mapping) else None
         return name if isinstance(name, str) else None
 
+    def _pinned(self, file: HubFile, commit: str | None, facts: FileFacts) -> Located:
+        """Complete what an endpoint leaves out that is not quite the Hub: the commit, and the digest."""
+        commit = commit or self._commit_of(file)
+        file = evolve(file, revision=commit or file.revision)
+        if facts.sha256 is None and facts.git_sha1 is None:
+            try:
+                facts = self.paths_info(file, [file.path]).get(file.path, facts)
+            except BackendError as error:
+                logger.debug("no digest of %s: %s", file.reference, error)
+        return Located(file=file, facts=facts)
+
     def _commit_of(self, file: HubFile) -> str | None:
         """The commit behind a revision, for endpoints that do not tell it with the file."""
         if file.is_pinned:
@@ -215,3 +229,12 @@ class Hub:
             code=errors.ErrorCode.UNAVAILABLE,
             hint="Check HF_ENDPOINT.",
         )
+
+
+def _joined(url: str, target: str) -> str:
+    try:
+        return urljoin(url, target)
+    except ValueError as error:
+        raise BackendError(
+            "the Hub redirects to something that is no address", code=errors.ErrorCode.UNAVAILABLE
+        ) from error

@@ -30,8 +30,10 @@ STORAGE_HOSTS = (
 _KINDS = {"model": "models", "dataset": "datasets", "space": "spaces"}
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_ONE_WORD = re.compile(r"/(?P<repo>[\w.-]{1,96})/(?:resolve|blob|raw|tree|blame)/(?P<revision>[^/]+)(?:/(?P<path>.+))?")
-_REPO = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}")
+_ONE_WORD = re.compile(
+    r"/(?P<repo>[\w.-]{1,96})/(?:resolve|blob|raw|tree|blame)/(?P<revision>[^/]+)(?:/(?P<path>.+))?", re.ASCII
+)
+_REPO = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", re.ASCII)
 _LONGEST = 4096
 
 

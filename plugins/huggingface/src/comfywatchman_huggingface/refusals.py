@@ -45,7 +45,9 @@ def error_code(answer: Answer) -> str:
 
 def is_bad_token(answer: Answer) -> bool:
     """Say whether the Hub could not read the token; it then refuses public repositories, too."""
-    return answer.status == 401 and not error_code(answer) and "invalid credentials" in error_message(answer).lower()
+    words = error_message(answer).lower()
+    said = "invalid credentials" in words or "invalid username or password" in words
+    return answer.status == 401 and not error_code(answer) and said
 
 
 def error_message(answer: Answer) -> str:

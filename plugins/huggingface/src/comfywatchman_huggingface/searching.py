@@ -9,7 +9,7 @@ from attrs import evolve
 
 from comfywatchman_core import BackendError, errors
 
-from .filenames import keys_of, search_terms
+from .filenames import key_of, keys_of, search_terms
 from .hub import Hub
 from .publishers import places_of
 from .references import HubFile
@@ -72,7 +72,7 @@ def _siblings(paths: Iterable[str]) -> list[dict[str, str]]:
 
 
 def _is_called(place: Place, name: str) -> bool:
-    return place.path.rpartition("/")[2].casefold() in keys_of(name)
+    return key_of(place.path) in keys_of(name)
 
 
 def _order(place: Place) -> tuple[object, ...]:
