@@ -70,7 +70,7 @@ _WORDS = {
         "Leave out --require-checksum to take it unverified.",
     ),
     ErrorCode.CONFLICT: (
-        "a different file is in the way",
+        "it cannot be put in its place",
         "Move it aside, or run again with --force to replace it.",
     ),
     ErrorCode.BUSY: (

@@ -19,11 +19,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with *arguments*, the process's own by default; returns its exit code."""
     from .parser import COMMANDS, make_parser
 
+    if "_ARGCOMPLETE" in os.environ:
+        from .completion import complete
+
+        complete()  # ends the process
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
         given.insert(0, "get")
     try:
         options = make_parser().parse_args(given)
+        if options.command == "completion":
+            from .completion import script
+
+            print(script(options.shell))
+            return 0
         options.given = tuple(given)
         return _run(options)
     except BrokenPipeError:

@@ -6,7 +6,7 @@ from argparse import Namespace
 
 from comfywatchman_core.errors import BackendError
 from comfywatchman_core.folders import ModelFolders
-from comfywatchman_core.jsonlines import SCHEMA
+from comfywatchman_core.jsonlines import SCHEMA, closing_line
 from comfywatchman_core.leftovers import Leftover, leftovers, remove
 from comfywatchman_core.report import EXIT_CODE_OF, ExitCode
 from comfywatchman_core.units import size_text
@@ -42,6 +42,8 @@ def clean(folders: ModelFolders, options: Namespace) -> int:
             write_json({"schema": SCHEMA, **line})
         elif not options.quiet:
             write_line(f"{done:<8} {one.kind.value:<10} {size_text(one.size):>8}  {one.path}")
-    if not options.json and not options.quiet:
+    if options.json:
+        write_json(closing_line(code))
+    elif not options.quiet:
         write_line(f"{count} removed, {size_text(freed)} freed")
     return int(code)

@@ -125,11 +125,15 @@ def _check_plan(options: Namespace) -> int:
     with interruptible() as interruption, Watchman(settings(options)) as watchman:
         report = watchman.scan(options.what, cancel=interruption.event)
     changes = differences(plan, report.entries)
+    code = ExitCode.CONFLICT if changes else ExitCode.OK
+    if options.json:
+        write_json(closing_line(code))
+        return int(code)
     for change in changes:
         results.write_line(change)
     if not changes:
         say("the workflows need just what the plan holds")
-    return int(ExitCode.CONFLICT if changes else ExitCode.OK)
+    return int(code)
 
 
 def _scan(options: Namespace) -> int:
@@ -272,4 +276,7 @@ def _doctor(options: Namespace) -> int:
             write_json({"schema": SCHEMA, "event": "check", **told})
         elif not (options.quiet and check.passed):
             results.write_line(f"{'ok' if check.passed else 'WRONG':<6} {finding.about:<12} {check.name}: {check.note}")
-    return 0 if all(finding.check.passed for finding in findings) else 1
+    code = 0 if all(finding.check.passed for finding in findings) else 1
+    if options.json:
+        write_json(closing_line(code))
+    return code

@@ -10,7 +10,7 @@ from typing import Any
 from attrs import asdict
 
 from comfywatchman_core.config import Config
-from comfywatchman_core.jsonlines import SCHEMA
+from comfywatchman_core.jsonlines import SCHEMA, closing_line
 from comfywatchman_core.settings import is_secret, user_file
 
 from .results import write_line
@@ -46,6 +46,7 @@ def show(config: Config, options: Namespace) -> int:
         for name, value, origin in effective(config):
             readable = [str(one) for one in value] if isinstance(value, list) else value
             write_json({"schema": SCHEMA, "event": "setting", "name": name, "value": readable, "origin": origin})
+        write_json(closing_line(0))
         return 0
     write_line(f"# settings file: {options.config or user_file()}")
     for name, value, origin in effective(config):

@@ -6,7 +6,11 @@ import argparse
 
 from comfywatchman_core._version import __version__
 
-COMMANDS = ("get", "scan", "plan", "verify", "backends", "history", "known", "config", "doctor", "clean", "export")
+COMMANDS = (
+    *("get", "scan", "plan", "verify", "backends", "history", "known", "config", "doctor", "clean", "export"),
+    "completion",
+)
+SHELLS = ("bash", "zsh", "fish", "powershell")
 
 _WHAT = (
     "a workflow (.json, or a picture, video or audio file that carries one), a directory of them, - for standard "
@@ -14,7 +18,10 @@ _WHAT = (
     "FOLDER/NAME. Default: the workflows of the ComfyUI installation"
 )
 _REPORT = "write a page of the run, to look at in a browser"
-_EPILOG = "Exit codes and --json are described in the reference. No command ever asks a question."
+_EPILOG = (
+    "Exit codes: 0 all is there, 1 unexpected, 2 usage, 3 access, 4 not found, 5 network, 6 rate limited, 7 integrity, "
+    "8 conflict, 9 disk, 130 Ctrl-C. No command ever asks a question."
+)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -92,6 +99,9 @@ def make_parser() -> argparse.ArgumentParser:
     choice.add_argument("--only", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
     choice.add_argument("--failed", action="store_true", help="only what failed")
     _add_output(history)
+
+    completion = _command(commands, "completion", "print what makes a shell complete this command")
+    completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
 
     backends = _command(commands, "backends", "the sources in use, their order, and why others are not")
     _add_output(backends)
