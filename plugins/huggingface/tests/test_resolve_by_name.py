@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import struct
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from standins.hub import HubStandIn
 from standins.hub_desk import Desk, taken
 
 from comfywatchman_core import BackendError, Digest, Match, ModelRequest, errors
-from comfywatchman_core.testing import safetensors, sha256
+from comfywatchman_core.testing import Reply, safetensors, serve, sha256
 
 MODEL = safetensors("ae", 3000)
 OTHER = safetensors("other", 3000)
@@ -245,6 +246,14 @@ def test_another_precision_is_a_suggestion_and_no_more(desk: Desk, hub: HubStand
     assert "another precision" in offer.notes[0]
 
 
+def test_the_formats_other_suffix_is_a_suggestion_too(desk: Desk, hub: HubStandIn) -> None:
+    hub.add_repo("Comfy-Org/flux", {"vae/ae.safetensors": MODEL, "vae/ae.gguf": OTHER})
+
+    (offer,) = desk.resolve("ae.sft") or []
+
+    assert (offer.match, offer.name) == (Match.FUZZY, "ae.safetensors")
+
+
 def test_an_embedding_without_a_suffix_is_found(desk: Desk, hub: HubStandIn) -> None:
     hub.add_repo("Comfy-Org/words", {"embeddings/gritty.safetensors": MODEL})
 
@@ -335,6 +344,33 @@ def test_names_from_the_server_that_could_mean_other_places_are_left_out(desk: D
     )
 
     assert desk.resolve() == []
+
+
+def test_a_repositorys_own_words_cannot_lead_elsewhere(desk: Desk) -> None:
+    told = {
+        "id": "../../evil",
+        "sha": "a" * 40,
+        "siblings": [{"rfilename": "../../x.safetensors"}, {"rfilename": "fine.safetensors"}, {"rfilename": 7}, None],
+    }
+    with serve(lambda asked: Reply.json(told)) as server:
+        desk.endpoint = server.url
+        offers = desk.resolve("", "", reference="hf:Comfy-Org/x") or []
+
+    assert [one.url for one in offers] == [f"{server.url}/Comfy-Org/x/resolve/{'a' * 40}/fine.safetensors"]
+
+
+def test_many_threads_make_one_listing_and_find_the_same(desk: Desk, hub: HubStandIn) -> None:
+    names = [f"file_{number}.safetensors" for number in range(40)]
+    hub.add_repo("Comfy-Org/many", {f"vae/{name}": safetensors(name, 10) for name in names})
+    context = desk.context
+    requests = [ModelRequest(name=name, folder="vae") for name in names]
+    desk.backend.prepare(requests, context)
+
+    with ThreadPoolExecutor(8) as pool:
+        found = list(pool.map(lambda request: taken(desk.backend.resolve_model(request, context)), requests))
+
+    assert [one.name for one in found if one] == names
+    assert hub.counted("api") == 3
 
 
 def test_a_request_for_a_name_in_a_sub_folder_of_the_users_own_is_found(desk: Desk, hub: HubStandIn) -> None:

@@ -28,7 +28,7 @@ from .ladder import Ladder
 from .publishers import PublisherIndex
 from .references import STORAGE_HOSTS, HubFile, read_reference, read_storage_link
 from .run import Run
-from .settings import HOSTS, MIRRORS, Settings, read_token, unknown_keys
+from .settings import HOME, HOSTS, MIRRORS, Settings, read_token, unknown_keys
 
 
 class HuggingFaceBackend:
@@ -67,7 +67,7 @@ class HuggingFaceBackend:
         if not token_is_set:
             yield Check(name="token", passed=True, note="not set; gated and private repositories cannot be read")
         elif account is None:
-            note = "set, and not accepted by the Hub"
+            note = f"set, and not accepted by the Hub; renew it at {HOME}/settings/tokens"
             yield Check(name="token", passed=False, code=errors.ErrorCode.AUTH_REQUIRED, note=note)
         else:
             yield Check(name="token", passed=True, note=f"accepted, of the account {account}")

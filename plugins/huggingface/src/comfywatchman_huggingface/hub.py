@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote, urlencode, urljoin, urlsplit
 
@@ -14,7 +14,7 @@ from comfywatchman_core import BackendError, errors
 
 from .asking import Asker, origin
 from .facts import FileFacts, facts_of_entry, facts_of_headers, hex_digits
-from .references import HubFile, read_reference
+from .references import HubFile, checked, read_reference
 from .refusals import Answer, refusal
 
 _LIST_BYTES = 64 << 20
@@ -115,15 +115,18 @@ class Hub:
         body = self._read(self.asker.ask("GET", url, params={"blobs": True}, limit=_LIST_BYTES), file)
         if not isinstance(body, Mapping):
             raise self._strange()
+        name = body.get("id")
+        repo = name if isinstance(name, str) and checked(HubFile(repo=name)) else file.repo
         siblings = body.get("siblings")
         files = {
             one["rfilename"]: facts_of_entry(one)
-            for one in (siblings if isinstance(siblings, Sequence) else ())
-            if isinstance(one, Mapping) and isinstance(one.get("rfilename"), str)
+            for one in (siblings if isinstance(siblings, list) else ())
+            if isinstance(one, Mapping)
+            and isinstance(one.get("rfilename"), str)
+            and checked(HubFile(repo=repo, path=one["rfilename"]))
         }
-        name = body.get("id")
         return Repository(
-            id=name if isinstance(name, str) else file.repo,
+            id=repo,
             commit=hex_digits(body.get("sha"), 40),
             gated=bool(body.get("gated")),
             files=files,
@@ -165,8 +168,9 @@ class Hub:
             hits = answer.json().get("hits") if answer.status == 200 else None
         except (BackendError, AttributeError):
             return []
-        named = [(hit.get("repoOwner"), hit.get("repoName")) for hit in hits or () if isinstance(hit, Mapping)]
-        return [f"{owner}/{name}" for owner, name in named if isinstance(owner, str) and isinstance(name, str)]
+        found = hits if isinstance(hits, list) else []
+        named = [f"{hit.get('repoOwner')}/{hit.get('repoName')}" for hit in found if isinstance(hit, Mapping)]
+        return [name for name in named if checked(HubFile(repo=name))]
 
     def head_of(self, file: HubFile, size: int) -> bytes:
         """Read the first *size* bytes of *file*; nothing where the storage does not serve a part of it."""

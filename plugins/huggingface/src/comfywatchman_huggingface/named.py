@@ -12,7 +12,7 @@ from comfywatchman_core import BackendError, Candidate, Digest, Match, ModelRequ
 from . import searching
 from .confirming import Found, agreement, confirm
 from .facts import FileFacts
-from .filenames import family_of, is_generic, precision_of, suffix_of
+from .filenames import family_of, is_generic, key_of, suffix_of
 from .folders import HEADER_BYTES, canonical, fit_of, folder_of_tensors
 from .hub import Hub
 from .publishers import PublisherIndex
@@ -127,10 +127,10 @@ class Names:
         return [evolve(one, score=0.9, notes=(note,)) for one in groups[fitting[0]]]
 
     def _suggestions(self, name: str) -> list[Candidate]:
-        """The same model in another precision, if a publisher has it: another file, so it is only named."""
-        family, words = family_of(name), precision_of(name)
-        places = self._index.variants(lambda key: family_of(key) == family and precision_of(key) != words)
-        note = f"{name} was not found; this is the same model in another precision."
+        """The same model in another precision, or under its format's other suffix: it is only named."""
+        family, own = _without_suffix(name), key_of(name)
+        places = self._index.variants(lambda key: key != own and _without_suffix(key) == family)
+        note = f"{name} was not found; this comes near, in another precision or under another suffix."
         return offers(
             [
                 Scored(
@@ -166,6 +166,12 @@ class Names:
             )
 
         return sorted(places, key=order)
+
+
+def _without_suffix(name: str) -> tuple[str, bool]:
+    """The family of *name*, and its format as far as it is another one."""
+    safe = suffix_of(name) in (".safetensors", ".sft")
+    return (family_of(name).rpartition(".")[0] if safe else family_of(name)), safe
 
 
 def _can_be_had(scored: Sequence[Scored]) -> bool:
