@@ -10,7 +10,9 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from attrs import define, evolve, field
 
@@ -61,6 +63,8 @@ class Audit:
     _proven: frozenset[str] = field(default=frozenset(), init=False)
     _open: dict[Path, Verified] = field(factory=dict, init=False)
     """Files that nobody on this machine knows."""
+    _unasked: list[Path] = field(factory=list, init=False)
+    """Those about which no source was asked lately."""
 
     def carry_out(self, paths: Sequence[Path] = ()) -> AuditReport:
         """Look at *paths*, files or directories; by default at what is planned, or at every model there is.
@@ -97,7 +101,7 @@ class Audit:
         seen = self.memory.digests.recall(target.path, target.status)
         if seen is None:
             return False
-        self._judge(target, seen, target.found(Condition.UNKNOWN, sha256=seen.sha256))
+        self._judge(target, seen)
         return True
 
     def _read(self, waiting: Sequence[Target]) -> None:
@@ -113,39 +117,41 @@ class Audit:
             self.on_reading(len(firsts), sum(status.st_size for _, status in firsts))
         for number, hashed in enumerate(hash_files(firsts, self.cancelled), start=1):
             for place, target in enumerate(groups[hashed.path]):
-                self._take_in(target, hashed if place == 0 else evolve(hashed, seconds=0.0), was_read=place == 0)
+                self._take_in(target, hashed, was_read=place == 0)
             if number % _BATCH == 0:
                 self.memory.digests.flush()
 
     def _take_in(self, target: Target, hashed: Hashed, *, was_read: bool) -> None:
         assert target.status is not None
-        verified = target.found(Condition.UNKNOWN, was_read=was_read, seconds=hashed.seconds)
+        seconds = hashed.seconds if was_read else 0.0
         if hashed.error is not None:
             # A disk that cannot give the bytes back has lost them; a lock on them says nothing about them.
-            lost = hashed.error.errno == errno.EIO
+            condition = Condition.CORRUPT if hashed.error.errno == errno.EIO else Condition.UNKNOWN
             note = f"it cannot be read: {hashed.error.strerror or hashed.error}"
-            self._tell(evolve(verified, condition=Condition.CORRUPT if lost else Condition.UNKNOWN, note=note))
-            return
-        verified = evolve(verified, sha256=hashed.sha256)
-        if _identity(target.path) != identity_of(target.status):
-            self._tell(evolve(verified, sha256=None, note="it changed while it was read"))
-            return
-        self._judge(target, self.memory.digests.keep(target.path, target.status, hashed.sha256, hashed.flaw), verified)
+            self._tell(target.found(condition, note=note, was_read=was_read, seconds=seconds))
+        elif _identity(target.path) != identity_of(target.status):
+            note = "it changed while it was read"
+            self._tell(target.found(Condition.UNKNOWN, note=note, was_read=was_read, seconds=seconds))
+        else:
+            seen = self.memory.digests.keep(target.path, target.status, hashed.sha256, hashed.flaw)
+            self._judge(target, seen, was_read=was_read, seconds=seconds)
 
-    def _judge(self, target: Target, seen: Seen, verified: Verified) -> None:
+    def _judge(self, target: Target, seen: Seen, **reading: Any) -> None:
         """Say what the file is, by what is known on this machine; what is not stays open."""
         expected, against = self._expected(target, seen)
-        verified = evolve(verified, expected=expected, against=against)
         if seen.flaw:
-            verified = evolve(verified, condition=Condition.CORRUPT, note=f"it {seen.flaw}")
+            condition, note = Condition.CORRUPT, f"it {seen.flaw}"
         elif expected is not None:
-            verified = _compared(verified, seen)
+            condition, note = _compared(seen, expected, against)
         elif seen.was:
-            verified = evolve(verified, condition=Condition.CORRUPT, expected=seen.was, note=_silent(seen))
+            condition, note, expected = Condition.CORRUPT, _silent(seen), seen.was
         else:
+            condition, note = Condition.UNKNOWN, ""
+        verified = target.found(condition, sha256=seen.sha256, expected=expected, against=against, note=note, **reading)
+        if condition is Condition.UNKNOWN:
             self._open[verified.path] = verified
             return
-        if self.quarantine and verified.condition is Condition.CORRUPT:
+        if self.quarantine and condition is Condition.CORRUPT:
             verified = self._quarantined(target, verified)
         self._tell(verified)
 
@@ -158,22 +164,21 @@ class Audit:
         if seen.sha256 in self._proven:
             return seen.sha256, "history"
         statement = self.memory.statements.recall(seen.sha256, target.label, online=self.online)
-        if statement is not None and statement.voice:
+        if statement is None:
+            self._unasked.append(target.path)
+        elif statement.voice:
             return statement.sha256, statement.voice
         return None, ""
 
     def _ask(self) -> None:
         """Ask the sources about files that nobody on this machine knows."""
         questions: dict[Path, ModelRequest] = {}
-        for path, verified in self._open.items():
+        for verified in filter(None, map(self._open.get, self._unasked)):
             assert verified.sha256 is not None
             assert verified.size is not None
-            if self.memory.statements.recall(verified.sha256, verified.label, online=self.online) is not None:
-                continue  # nobody knew it lately
-            try:
-                questions[path] = question(verified.name, verified.folder, verified.sha256, verified.size)
-            except UnsafeName:
-                continue  # no source has a file of that name
+            with suppress(UnsafeName):  # no source has a file of that name
+                request = question(verified.name, verified.folder, verified.sha256, verified.size)
+                questions[verified.path] = request
         if not questions:
             return
         publishers = Publishers(around=self.surroundings())
@@ -194,8 +199,11 @@ class Audit:
         self.memory.statements.note_all([(verified.sha256, verified.label, statement)])
         if statement.voice:
             del self._open[verified.path]
-            verified = evolve(verified, expected=statement.sha256, against=statement.voice)
-            self._tell(_compared(verified, Seen(sha256=verified.sha256 or "")))
+            seen = Seen(sha256=verified.sha256)
+            condition, note = _compared(seen, statement.sha256, statement.voice)
+            self._tell(
+                evolve(verified, condition=condition, note=note, expected=statement.sha256, against=statement.voice)
+            )
 
     def _tell(self, verified: Verified) -> None:
         self._files.append(verified)
@@ -216,13 +224,12 @@ class Audit:
         return evolve(verified, quarantined=kept)
 
 
-def _compared(verified: Verified, seen: Seen) -> Verified:
-    if verified.sha256 == verified.expected:
-        return evolve(verified, condition=Condition.OK)
-    if seen.was and seen.was == verified.expected:
-        return evolve(verified, condition=Condition.CORRUPT, note=_silent(seen))
-    note = f"its SHA256 is {verified.sha256}, where {verified.against} says {verified.expected}"
-    return evolve(verified, condition=Condition.CHANGED, note=note)
+def _compared(seen: Seen, expected: str, against: str) -> tuple[Condition, str]:
+    if seen.sha256 == expected:
+        return Condition.OK, ""
+    if seen.was == expected:
+        return Condition.CORRUPT, _silent(seen)
+    return Condition.CHANGED, f"its SHA256 is {seen.sha256}, where {against} says {expected}"
 
 
 def _silent(seen: Seen) -> str:

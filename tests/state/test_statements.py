@@ -33,12 +33,21 @@ def note(statements: Statements, statement: Statement) -> None:
     statements.note_all([(SHA, "loras/a", statement)])
 
 
-def test_what_a_source_stated_is_kept_for_good(tmp_path: Path, clock: Clock) -> None:
-    note(next_run(tmp_path, clock), Statement(voice="directid", sha256="b" * 64, online=False))
+def test_that_a_source_has_just_these_bytes_is_kept_for_good(tmp_path: Path, clock: Clock) -> None:
+    note(next_run(tmp_path, clock), Statement(voice="directid", sha256=SHA, online=False))
     clock.time += 100 * LASTS
 
     recalled = next_run(tmp_path, clock).recall(SHA, "loras/a", online=True)
-    assert recalled == Statement(voice="directid", sha256="b" * 64, online=False)
+    assert recalled == Statement(voice="directid", sha256=SHA, online=False)
+
+
+def test_that_a_source_has_other_bytes_is_asked_again_after_a_week(tmp_path: Path, clock: Clock) -> None:
+    note(next_run(tmp_path, clock), Statement(voice="directid", sha256="b" * 64, online=True))
+
+    clock.time += LASTS - 1
+    assert next_run(tmp_path, clock).recall(SHA, "loras/a", online=True) is not None
+    clock.time += 2
+    assert next_run(tmp_path, clock).recall(SHA, "loras/a", online=True) is None
 
 
 def test_it_is_about_these_bytes_under_this_name_alone(tmp_path: Path, clock: Clock) -> None:

@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -150,7 +151,8 @@ class Database:
             check_same_thread=False,
         )
         try:
-            connection.text_factory = _tolerant_text
+            # A damaged text must not keep the rows around it from being read.
+            connection.text_factory = methodcaller("decode", "utf-8", "replace")
             connection.execute("PRAGMA trusted_schema = OFF")
             connection.execute("PRAGMA cell_size_check = ON")
             connection.execute("PRAGMA synchronous = NORMAL")
@@ -291,10 +293,6 @@ def _inode(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return status.st_dev, status.st_ino
-
-
-def _tolerant_text(data: bytes) -> str:
-    return data.decode("utf-8", "replace")  # a damaged text must not keep the rows around it from being read
 
 
 def _number(connection: sqlite3.Connection, pragma: str) -> int:

@@ -20,6 +20,8 @@ from comfywatchman_core.verify import sha256_of_file
 from .database import Database
 from .seals import seal
 
+_COLUMNS = "path, identity, sha256, flaw, was, seal"
+
 _TICK = 10_000_000
 """Nanoseconds: the coarsest clock that Linux gives files their times from (CONFIG_HZ=100)."""
 _COARSE = 2_000_000_000
@@ -112,7 +114,7 @@ class Digests:
         with self._lock:
             rows, self._waiting = self._waiting, []
         if rows:
-            self._database.write("INSERT OR REPLACE INTO digests VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._database.write(f"INSERT OR REPLACE INTO digests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
 
     def forget(self, path: Path) -> None:
         """Drop what is known of *path*."""
@@ -123,7 +125,7 @@ class Digests:
 
     def load_all(self) -> None:
         """Read everything at once, for a caller that will ask about thousands of files."""
-        rows = dict(filter(None, map(_read, self._database.read("SELECT * FROM digests"))))
+        rows = dict(filter(None, map(_read, self._database.read(f"SELECT {_COLUMNS} FROM digests"))))
         with self._lock:
             self._rows = {**rows, **self._rows}
             self._has_all = True
@@ -133,7 +135,7 @@ class Digests:
             known = self._rows.get(key)
             if known is not None or self._has_all:
                 return known
-        found = self._database.read("SELECT * FROM digests WHERE path = ?", (key,))
+        found = self._database.read(f"SELECT {_COLUMNS} FROM digests WHERE path = ?", (key,))
         read = _read(found[0]) if found else None
         if read is None:
             return None

@@ -12,6 +12,8 @@ from comfywatchman_core.errors import ErrorCode, Failure
 
 from .database import Database
 
+_COLUMNS = "source, noted, seconds, times, code, message"
+
 SHORTEST = 30.0
 """Seconds. Shorter pauses are waited for within the run that is told of them, and not remembered."""
 LONGEST = 86_400.0
@@ -93,7 +95,7 @@ class Rests:
             else:
                 rows[source] = rest
         self._database.write(
-            "INSERT OR REPLACE INTO rests VALUES (?, ?, ?, ?, ?, ?)",
+            f"INSERT OR REPLACE INTO rests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
             [(source, rest.noted, rest.seconds, rest.times, rest.code.value, rest.message)],
         )
 
@@ -110,7 +112,7 @@ class Rests:
 
     def _loaded(self) -> dict[str, _Rest]:
         if self._rows is None:
-            self._rows = dict(filter(None, map(_read, self._database.read("SELECT * FROM rests"))))
+            self._rows = dict(filter(None, map(_read, self._database.read(f"SELECT {_COLUMNS} FROM rests"))))
         return self._rows
 
 

@@ -11,8 +11,11 @@ from attrs import frozen
 from .database import Database
 from .seals import seal
 
+_COLUMNS = "sha256, label, voice, stated, noted, online, seal"
+
 LASTS = 7 * 86_400.0
-"""Seconds after which "nobody knows it" is asked again. What a source did state is kept."""
+"""Seconds after which a file that nobody knows, or that should be another one, is asked about again. That a source
+knows just these bytes is kept."""
 
 
 @frozen(kw_only=True)
@@ -46,7 +49,7 @@ class Statements:
         """
         with self._lock:
             statement, noted = self._loaded().get((sha256, label), (None, 0.0))
-        if statement is None or statement.voice:
+        if statement is None or statement.sha256 == sha256:
             return statement
         if (online and not statement.online) or not 0 <= self._now() - noted < LASTS:
             return None
@@ -62,11 +65,11 @@ class Statements:
                 fields = (sha256, label, one.voice, one.sha256, noted, int(one.online))
                 rows.append((*fields, seal(*fields)))
         if rows:
-            self._database.write("INSERT OR REPLACE INTO statements VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._database.write(f"INSERT OR REPLACE INTO statements ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
 
     def _loaded(self) -> dict[tuple[str, str], tuple[Statement, float]]:
         if self._rows is None:
-            self._rows = dict(filter(None, map(_read, self._database.read("SELECT * FROM statements"))))
+            self._rows = dict(filter(None, map(_read, self._database.read(f"SELECT {_COLUMNS} FROM statements"))))
         return self._rows
 
 
