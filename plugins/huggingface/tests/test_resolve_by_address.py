@@ -74,6 +74,13 @@ def test_an_address_that_leads_nowhere_is_reported_with_its_reason(desk: Desk) -
     assert "split_files/vae/gone.safetensors" in offer.obstacle.message
 
 
+def test_a_dead_address_says_more_than_a_generic_name(desk: Desk) -> None:
+    (offer,) = desk.resolve(name="model.safetensors", url=URL.replace("ae.", "model.")) or []
+
+    assert offer.obstacle is not None
+    assert offer.obstacle.code is errors.ErrorCode.NOT_FOUND
+
+
 def test_an_address_that_leads_nowhere_gives_way_to_the_name(desk: Desk, hub: HubStandIn) -> None:
     hub.add_repo("Comfy-Org/moved", {"vae/gone.safetensors": OTHER})
 

@@ -383,6 +383,7 @@ def test_one_question_to_a_repository_answers_for_all_of_its_files(desk: Desk, h
     names = [f"file_{number}.safetensors" for number in range(10)]
     hub.add_repo("Comfy-Org/many", {f"vae/{name}": safetensors(name, 10) for name in names})
     desk.backend.prepare([ModelRequest(name=name, folder="vae") for name in names], desk.context)
+    assert not hub.requests
 
     for name in names:
         assert taken(desk.resolve(name)).sha256 == sha256(safetensors(name, 10))

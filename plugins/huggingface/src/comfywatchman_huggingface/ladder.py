@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from attrs import evolve
 
-from comfywatchman_core import BackendError, Candidate, Digest, Match, ModelRequest
+from comfywatchman_core import BackendError, Candidate, Digest, Match, ModelRequest, errors
 
 from .addressed import GONE, Addresses
 from .confirming import agreement
@@ -69,7 +69,12 @@ class Ladder:
                 f"The address that a workflow gives for {name} is a storage link, which works for an hour only."
             )
             request = evolve(request, digests=request.digests or _digest_of(link))
-        found = self._addresses.in_notes(request, name) or self._names.find(request, name)
+        try:
+            found = self._addresses.in_notes(request, name) or self._names.find(request, name)
+        except BackendError as error:
+            if doubtful and error.code is errors.ErrorCode.AMBIGUOUS:
+                return doubtful  # there was an address, and what became of it says more than that the name does not
+            raise
         return [*found, *(one for one in doubtful if one.obstacle is None or not found)]
 
 
