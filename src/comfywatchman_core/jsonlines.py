@@ -6,6 +6,8 @@ output is tested against it.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from math import isfinite
 from typing import Any
 
 from .addresses import redact
@@ -62,7 +64,7 @@ def event_line(event: Event) -> dict[str, Any]:
                 "file": event.label,
                 "received": event.received,
                 "size": event.size,
-                "rate": None if event.rate is None else round(event.rate),
+                "rate": round(event.rate) if event.rate is not None and isfinite(event.rate) else None,
                 "connections": event.connections,
             }
         case StateChanged():
@@ -70,7 +72,7 @@ def event_line(event: Event) -> dict[str, Any]:
                 "event": "state",
                 "file": event.label,
                 "state": event.state.value,
-                "seconds": event.seconds,
+                "seconds": event.seconds if event.seconds is not None and isfinite(event.seconds) else None,
                 "reason": event.reason,
             }
         case DownloadFinished():
@@ -103,6 +105,21 @@ def result_line(report: Report) -> dict[str, Any]:
         "files": [file_object(entry) for entry in report.entries],
         "problems": [problem_object(problem) for problem in report.problems],
     }
+
+
+def closing_line(exit_code: int, problems: Iterable[Problem] = ()) -> dict[str, Any]:
+    """The last line of a command that got no file, or did not come to an end."""
+    empty = result_line(Report(entries=(), problems=tuple(problems)))
+    return {**empty, "ok": exit_code == 0, "exit_code": int(exit_code)}
+
+
+def line_schema() -> dict[str, Any]:
+    """The JSON Schema (2020-12) of every line."""
+    import json
+    from importlib.resources import files
+
+    schema: dict[str, Any] = json.loads(files(__package__).joinpath("schema", "output.json").read_text("utf-8"))
+    return schema
 
 
 def file_object(entry: Entry) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
-    from argparse import Namespace
+    from argparse import ArgumentParser, Namespace
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -26,14 +26,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
         given.insert(0, "get")
+    _open_missing_streams()
     try:
-        options = make_parser().parse_args(given)
+        try:
+            options, rest = make_parser().parse_known_args(given)
+            if rest:
+                _take_in_rest(options, rest, make_parser())
+        except SystemExit as stop:
+            if stop.code == 2 and "--json" in given:
+                _print_result("the arguments cannot be used", "See --help.", 2)
+            raise
+        options.given = tuple(given)
         if options.command == "completion":
             from .completion import script
 
             print(script(options.shell))
             return 0
-        options.given = tuple(given)
         return _run(options)
     except BrokenPipeError:
         # The reader of stdout is gone: nothing more can be told, and the interpreter must not try at exit.
@@ -41,35 +49,59 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 141
 
 
+def _open_missing_streams() -> None:
+    """Put something where a stream was closed: the next file to be opened, a model, must not become stdout."""
+    if sys.stdout is None:
+        sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for as long as the process)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _take_in_rest(options: Namespace, rest: list[str], parser: ArgumentParser) -> None:
+    """Accept what is named behind an option as well (``get a.json -q b.json``), which argparse leaves over."""
+    named = [one for one in rest if one == "-" or not one.startswith("-")]
+    if len(named) < len(rest) or not isinstance(getattr(options, "what", None), list):
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.what += named
+
+
 def _run(options: Namespace) -> int:
     from comfywatchman_core.errors import ComfyWatchmanError, UsageError
 
+    from .signals import Interrupted
     from .terminal import complain
 
+    message, hint, code = "", None, 1
     try:
         from .commands import run
 
         code = run(options)
         sys.stdout.flush()
         return code
-    except UsageError as error:
-        complain(str(error), error.hint)
-        return _told_as_json(options, str(error), error.hint, 2)
-    except ComfyWatchmanError as error:
-        complain(str(error), error.hint)
-        return _told_as_json(options, str(error), error.hint, 1)
+    except BrokenPipeError:
+        raise
+    except Interrupted as error:
+        message, code = "stopped before there was anything to tell", error.code
     except KeyboardInterrupt:
-        return 130
-
-
-def _told_as_json(options: Namespace, message: str, hint: str | None, code: int) -> int:
-    """With ``--json`` the last line is always a result, whatever happened."""
+        message, code = "stopped before there was anything to tell", 130
+    except ComfyWatchmanError as error:
+        message, hint, code = str(error), error.hint, 2 if isinstance(error, UsageError) else 1
+    except Exception as error:  # a fault of this program: said in one sentence, and in full with -v
+        if getattr(options, "verbose", False):
+            raise
+        message, hint = f"unexpected {type(error).__name__}: {error}", "Please report this, with the output of -v."
+    complain(message, hint)
     if getattr(options, "json", False):
-        import json
+        _print_result(message, hint, code)
+    return int(code)
 
-        from comfywatchman_core.jsonlines import result_line
-        from comfywatchman_core.report import Problem, Report
 
-        problem = Problem(about="", message=message, hint=hint, code="usage")
-        print(json.dumps({**result_line(Report(entries=(), problems=(problem,))), "ok": False, "exit_code": code}))
-    return code
+def _print_result(message: str, hint: str | None, code: int) -> None:
+    """With ``--json`` the last line is always a result, whatever happened."""
+    import json
+
+    from comfywatchman_core.jsonlines import closing_line
+    from comfywatchman_core.report import Problem
+
+    problem = Problem(about="", message=message, hint=hint, code="usage" if code == 2 else "")
+    print(json.dumps(closing_line(code, [problem])), flush=True)

@@ -15,10 +15,10 @@ from comfywatchman_core.conversation import Conversation
 from comfywatchman_core.doctor import Finding, examine
 from comfywatchman_core.errors import Cancelled, UsageError, error_of
 from comfywatchman_core.htmlreport import write_page
-from comfywatchman_core.jsonlines import SCHEMA, result_line
+from comfywatchman_core.jsonlines import SCHEMA, closing_line, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
 from comfywatchman_core.planfile import differences, make_plan, read_plan, write_plan
-from comfywatchman_core.report import ExitCode, Report
+from comfywatchman_core.report import ExitCode, Problem, Report
 from comfywatchman_core.run import model_folders
 from comfywatchman_core.units import size_text
 from comfywatchman_core.watchman import Watchman
@@ -127,7 +127,7 @@ def _check_plan(options: Namespace) -> int:
     changes = differences(plan, report.entries)
     code = ExitCode.CONFLICT if changes else ExitCode.OK
     if options.json:
-        write_json(closing_line(code))
+        write_json(closing_line(code, [Problem(about="", message=change, code="plan") for change in changes]))
         return int(code)
     for change in changes:
         results.write_line(change)
@@ -198,7 +198,7 @@ def _backends(options: Namespace) -> int:
                     "hooks": list(listing.hooks),
                 }
             )
-        write_json(result_line(Report(entries=())))
+        write_json(closing_line(0))
     else:
         results.write_backends(listings)
     return 0

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from argparse import Namespace
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 from attrs import asdict
 
+from comfywatchman_core.addresses import redact_text
 from comfywatchman_core.config import Config
 from comfywatchman_core.jsonlines import SCHEMA, closing_line
 from comfywatchman_core.settings import is_secret, user_file
@@ -33,9 +33,20 @@ def effective(config: Config) -> Iterator[tuple[str, Any, str]]:
     for backend, table in sorted(config.backends.settings.items()):
         values |= {f"backends.{backend}.{name}": value for name, value in table.items()}
     for name, value in values.items():
-        if is_secret(name):
-            value = "set" if value else "not set"
-        yield name, str(value) if isinstance(value, Path) else value, config.origins.get(name, "default")
+        yield name, _shown(name, value), config.origins.get(name, "default")
+
+
+def _shown(name: str, value: Any) -> Any:
+    """*value* as it may be printed: secrets, at any depth, only as set or not set."""
+    if is_secret(name):
+        return "set" if value else "not set"
+    if isinstance(value, Mapping):
+        return {key: _shown(key, inner) for key, inner in value.items()}
+    if isinstance(value, list):
+        return [_shown("", inner) for inner in value]
+    if isinstance(value, str):
+        return redact_text(value)
+    return value if value is None or isinstance(value, (bool, int, float)) else str(value)
 
 
 def show(config: Config, options: Namespace) -> int:

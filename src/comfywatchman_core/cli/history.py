@@ -10,8 +10,8 @@ from typing import Any
 
 from comfywatchman_core.addresses import printable
 from comfywatchman_core.config import Config
-from comfywatchman_core.jsonlines import SCHEMA, result_line
-from comfywatchman_core.report import Report, Status
+from comfywatchman_core.jsonlines import SCHEMA, closing_line
+from comfywatchman_core.report import Status
 from comfywatchman_core.state import Memory, Record
 from comfywatchman_core.units import size_text, time_text
 
@@ -31,7 +31,7 @@ def history(config: Config, options: Namespace) -> int:
 
         for record in records:
             write_json(history_line(record))
-        write_json(result_line(Report(entries=())))
+        write_json(closing_line(0))
         return 0
     colored = use_color(options.color)
     for record in records:

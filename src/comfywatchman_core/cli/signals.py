@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
 
+from comfywatchman_core.errors import Cancelled
 from comfywatchman_core.report import ExitCode
 
 _CODES = {
@@ -20,6 +21,14 @@ _CODES = {
     )
     if hasattr(signal, name)
 }
+
+
+class Interrupted(Exception):
+    """A signal ended the command before there was anything to report; ``code`` is its exit code."""
+
+    def __init__(self, code: ExitCode) -> None:
+        super().__init__(code)
+        self.code = code
 
 
 class Interruption:
@@ -39,13 +48,20 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Turn signals into an :class:`Interruption` until the block ends. Only the main thread can do that."""
+    """Turn signals into an :class:`Interruption` until the block ends. Only the main thread can do that.
+
+    :raises Interrupted: The block was cancelled by one of them.
+    """
     interruption = Interruption()
     before = {}
     if threading.current_thread() is threading.main_thread():
         before = {name: signal.signal(getattr(signal, name), interruption.handle) for name in _CODES}
     try:
         yield interruption
+    except Cancelled:
+        if interruption.code is None:
+            raise
+        raise Interrupted(interruption.code) from None
     finally:
         for name, handler in before.items():
             signal.signal(getattr(signal, name), handler)
