@@ -63,6 +63,62 @@ def many_loaders(count: int) -> bytes:
     return json.dumps(graph(*[node("LoraLoader", [f"{n % 9}.safetensors", 1, 1]) for n in range(count)])).encode()
 
 
+def repeated(inner: dict[str, object], times: int) -> bytes:
+    """One definition, and many instances of it."""
+    return json.dumps(
+        {
+            "nodes": [{"id": n, "type": "d"} for n in range(times)],
+            "definitions": {"subgraphs": [{"id": "d", "nodes": [inner], "links": [], "inputs": []}]},
+        }
+    ).encode()
+
+
+def fed(source: dict[str, object], target: dict[str, object], times: int) -> bytes:
+    """One node whose output reaches many others."""
+    targets = [
+        {**target, "id": n, "inputs": [{"name": "x", "link": n, "widget": {"name": "x"}}]} for n in range(1, times)
+    ]
+    links = [[n, 0, 0, n, 0, "*"] for n in range(1, times)]
+    return json.dumps({"nodes": [{"id": 0, **source}, *targets], "links": links}).encode()
+
+
+def prompted(times: int) -> bytes:
+    nodes = {str(n): {"class_type": "VAELoader", "inputs": {"vae_name": ["0", 0]}} for n in range(1, times)}
+    source = {"class_type": "X", "inputs": {f"i{n}": "x" for n in range(100_000)}}
+    return json.dumps({"0": source, **nodes}).encode()
+
+
+def declaring(times: int) -> bytes:
+    models = [{"name": f"{n}.pt"} for n in range(times)]
+    values = [f"x{n}.pt" for n in range(times)]
+    one = {"id": 1, "type": "SomebodysStack", "widgets_values": values, "properties": {"models": models}}
+    return json.dumps({"nodes": [one], "models": models}).encode()
+
+
+def tables(extents: int) -> bytes:
+    """A picture whose table of items says that each lies in thousands of places of no size."""
+    entries = b"".join(struct.pack(">HHH", 9, 0, extents) for _ in range(2000))
+    iloc = containers.box(b"iloc", b"\0\0\0\0\0\0" + struct.pack(">H", 2000) + entries)
+    infe = containers.box(b"infe", b"\2\0\0\0" + struct.pack(">HH4s", 2, 0, b"Exif") + b"\0")
+    iinf = containers.box(b"iinf", b"\0\0\0\0" + struct.pack(">H", 1) + infe)
+    return containers.box(b"ftyp", b"avif\0\0\0\0") + containers.box(b"meta", b"\0\0\0\0" + iinf + iloc)
+
+
+def overlapping() -> bytes:
+    """A picture whose thousand Exif values are all the same twenty megabytes."""
+    entries = b"".join(struct.pack("<HHII", 0x0110, 2, 20 * MEGA, 8) for _ in range(1000))
+    tiff = b"II*\0" + struct.pack("<I", 20 * MEGA) + b"prompt:{".ljust(20 * MEGA - 8, b" ")
+    return containers.webp(tiff + struct.pack("<H", 1000) + entries)
+
+
+def many_bombs() -> bytes:
+    """A picture of a megabyte with thousands of prompts that each unpack to twenty."""
+    body = b"prompt\0\1\0\0\0" + zlib.compress(b" " * 20 * MEGA, 9)
+    return b"\x89PNG\r\n\x1a\n" + (struct.pack(">I", len(body)) + b"iTXt" + body + b"\0\0\0\0") * 2000
+
+
+TEXT = "embedding:neg " * 70_000
+LOADER = {"type": "SomebodysEncoder", "widgets_values": [""]}
 ASTRAL = json.dumps(graph(node("X", ["a" * (20 * MEGA) + "\U0001f600"])), ensure_ascii=False)
 WEBM = b"\x1a\x45\xdf\xa3\x80\x18\x53\x80\x67\xff"
 
@@ -92,6 +148,19 @@ HOSTILE = {
     "is one long string of wide characters": lambda: ASTRAL.encode(),
     "has thousands of loaders": lambda: many_loaders(20_000),
     "has thousands of inputs": lambda: many_inputs(20_000),
+    "repeats a heavy subgraph": lambda: repeated(
+        {"id": 1, "type": "LoraLoader", "widgets_values": ["a.pt"] * 50_000}, 20_000
+    ),
+    "repeats a long text": lambda: repeated({"id": 1, "type": "X", "widgets_values": [TEXT]}, 20_000),
+    "feeds one long text to thousands": lambda: fed(
+        {"type": "PrimitiveNode", "widgets_values": [TEXT]}, LOADER, 20_000
+    ),
+    "feeds from a node of many values": lambda: fed({"type": "X", "widgets_values": ["x"] * 200_000}, LOADER, 20_000),
+    "feeds a prompt from a node of many values": lambda: prompted(20_000),
+    "declares thousands of models": lambda: declaring(20_000),
+    "has items in thousands of places": lambda: tables(65_535),
+    "has overlapping values": overlapping,
+    "has thousands of prompts to unpack": many_bombs,
 }
 
 READER = """

@@ -86,7 +86,7 @@ def _film_texts(source: Source, meta: _Box) -> Iterator[tuple[str, object]]:
     names: list[str] = []
     for box in _meta_children(source, meta):
         if box.kind == b"keys":
-            names = list(_key_names(source.text(box.start, box.size)))
+            names = list(_key_names(source.read(box.start, min(box.size, _SMALL))))
         elif box.kind == b"ilst":
             for item in _children(source, box.start, box.end):
                 name = _item_name(item.kind, names)
@@ -160,13 +160,16 @@ def _locations(body: bytes) -> Iterator[tuple[int, int, int, int]]:
         at += size
         if at > len(body):
             raise Damaged("its table of items is cut off")
-        return int.from_bytes(body[at - size : at], "big")
+        return int.from_bytes(body[at - size : at][:8], "big")
 
     for _ in range(number(4 if version == 2 else 2)):
         item = number(4 if version == 2 else 2)
         method = number(2) & 15 if version in (1, 2) else 0
         number(2)  # data reference
         base = number(base_size)
-        extents = [(number(index_size), number(offset_size), number(length_size)) for _ in range(number(2))]
+        extents = number(2)
         if extents:
-            yield item, base + extents[0][1], extents[0][2], method
+            number(index_size)
+            offset, length = number(offset_size), number(length_size)
+            yield item, base + offset, length, method
+            number((extents - 1) * (index_size + offset_size + length_size))  # further parts of the same item

@@ -7,11 +7,13 @@ from collections.abc import Iterator
 
 from .carried import split_label
 
-_ASCII = 2
 _EXIF_DIRECTORY = 0x8769
 _USER_COMMENT = 0x9286
-_SIZES = {1: 1, 2: 1, 7: 1}
+_BYTES = frozenset({1, 2, 7})  # types of one byte each: BYTE, ASCII, UNDEFINED
+_POINTER = 4
 _ENTRIES = 1000
+_LABELS = frozenset({"workflow", "prompt"})
+_LONGEST_LABEL = len("workflow:")
 
 
 def texts(block: bytes) -> Iterator[tuple[str, str]]:
@@ -25,17 +27,23 @@ def texts(block: bytes) -> Iterator[tuple[str, str]]:
     order = {b"II": "<", b"MM": ">"}.get(tiff[:2])
     if order is None or len(tiff) < 8:
         return
+    view = memoryview(tiff)
     (start,) = struct.unpack(order + "I", tiff[4:8])
-    for tag, kind, value in _directory(tiff, order, start):
-        if tag == _EXIF_DIRECTORY and kind == 4:
-            for inner, _, comment in _directory(tiff, order, struct.unpack(order + "I", value[:4])[0]):
-                if inner == _USER_COMMENT:
-                    yield "parameters", _comment(comment, order)
-        elif kind in _SIZES:
-            yield split_label(value.decode("utf-8", "replace"))
+    seen: set[str] = set()
+    for tag, kind, value in _directory(view, order, start):
+        if tag == _EXIF_DIRECTORY and kind == _POINTER:
+            for inner, _, comment in _directory(view, order, struct.unpack(order + "I", value[:4])[0]):
+                if inner == _USER_COMMENT and "parameters" not in seen:
+                    seen.add("parameters")
+                    yield "parameters", _comment(bytes(comment))
+        elif kind in _BYTES:
+            label = bytes(value[:_LONGEST_LABEL]).partition(b":")[0].decode("latin-1").lower()
+            if label in _LABELS and label not in seen:
+                seen.add(label)
+                yield split_label(bytes(value).decode("utf-8", "replace"))
 
 
-def _directory(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, int, bytes]]:
+def _directory(tiff: memoryview, order: str, start: int) -> Iterator[tuple[int, int, memoryview]]:
     """Walk the entries of one directory: tag, type, and the bytes of the value."""
     if start + 2 > len(tiff):
         return
@@ -45,7 +53,7 @@ def _directory(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, int, 
         if len(entry) < 12:
             return
         tag, kind, length = struct.unpack(order + "HHI", entry[:8])
-        if kind not in _SIZES:
+        if kind not in _BYTES:
             yield tag, kind, entry[8:]
             continue
         if length <= 4:
@@ -55,7 +63,7 @@ def _directory(tiff: bytes, order: str, start: int) -> Iterator[tuple[int, int, 
             yield tag, kind, tiff[offset : offset + length]
 
 
-def _comment(value: bytes, order: str) -> str:
+def _comment(value: bytes) -> str:
     code, text = value[:8], value[8:]
     if code.startswith(b"UNICODE"):
         # Writers disagree about the byte order; the text is mostly ASCII, so the zeros tell.

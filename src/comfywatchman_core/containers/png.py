@@ -11,10 +11,14 @@ from .source import MAX_TEXT, Damaged, Source
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 _CHUNKS = 50_000
+_TEXTS = frozenset({b"tEXt", b"iTXt", b"zTXt", b"comf"})
+_NAMES = frozenset({"workflow", "prompt", "parameters"})
+_KEYWORD = 80
+"""Bytes of the longest keyword and the NUL behind it."""
 
 
-def texts(source: Source) -> Iterator[tuple[str, bytes | str]]:
-    """Walk the texts of a PNG, in file order; pixels are skipped, not read.
+def texts(source: Source) -> Iterator[tuple[str, bytes]]:
+    """Walk the texts of a PNG, in file order, the first of each name; pixels are skipped, not read.
 
     ``comf`` is ComfyUI's own chunk in animated PNGs, keyword, NUL, text, and
     stands behind the pixels (comfy_api/latest/_ui.py).
@@ -22,6 +26,7 @@ def texts(source: Source) -> Iterator[tuple[str, bytes | str]]:
     :raises Damaged: The chunks contradict the file.
     """
     offset = len(SIGNATURE)
+    seen: set[str] = set()
     for _ in range(_CHUNKS):
         header = source.read(offset, 8)
         if len(header) < 8:
@@ -29,28 +34,27 @@ def texts(source: Source) -> Iterator[tuple[str, bytes | str]]:
         length, kind = struct.unpack(">I4s", header)
         if kind == b"IEND":
             return
-        if kind in (b"tEXt", b"iTXt", b"zTXt", b"comf"):
-            text = _text(kind, source.text(offset + 8, length))
-            if text is not None:
-                yield text
+        if kind in _TEXTS:
+            keyword = source.read(offset + 8, min(length, _KEYWORD)).partition(b"\0")[0]
+            name = keyword.decode("latin-1").strip().lower()
+            if name in _NAMES and name not in seen:
+                seen.add(name)  # a second text of a name is not even unpacked
+                text = _text(kind, source.text(offset + 8, length)[len(keyword) + 1 :])
+                if text is not None:
+                    yield name, text
         offset += 12 + length
 
 
-def _text(kind: bytes, body: bytes) -> tuple[str, bytes | str] | None:
-    keyword, separator, rest = body.partition(b"\0")
-    if not separator:
-        return None
-    name = keyword.decode("latin-1")
-    if name.strip().lower() not in ("workflow", "prompt", "parameters"):
-        return None
+def _text(kind: bytes, rest: bytes) -> bytes | None:
+    """Read what stands behind the keyword; ``None`` for a compression that nobody knows."""
     if kind == b"zTXt":
-        return (name, inflate(rest[1:])) if rest[:1] == b"\0" else None
+        return inflate(rest[1:]) if rest[:1] == b"\0" else None
     if kind == b"iTXt":
         compressed = rest[:1] == b"\1"
         _, _, rest = rest[2:].partition(b"\0")  # language
         _, _, rest = rest.partition(b"\0")  # translated keyword
-        return name, inflate(rest) if compressed else rest
-    return name, rest
+        return inflate(rest) if compressed else rest
+    return rest
 
 
 def inflate(data: bytes) -> bytes:

@@ -11,9 +11,10 @@ from typing import Any
 
 from comfywatchman_core.errors import WorkflowError
 
+from .effort import Effort, weight_of
 from .groups import group_values, unlinked
 from .loaders import LoaderTable
-from .nodes import Node, names_something, pair
+from .nodes import LONGEST_CLASS, Node, names_something, pair
 from .saved import MAX_DECLARATIONS, SavedGraph, declarations, id_of, is_switched_off, links_by_input, links_by_widget
 from .values import Scope, driven, host_values
 
@@ -27,16 +28,17 @@ def is_graph(document: object) -> bool:
     return isinstance(document, dict) and isinstance(document.get("nodes"), list)
 
 
-def read_graph(document: Mapping[str, Any], loaders: LoaderTable) -> Iterator[Node]:
+def read_graph(document: Mapping[str, Any], loaders: LoaderTable, effort: Effort) -> Iterator[Node]:
     """Walk every node of a saved graph that may name a model, inner nodes of subgraphs and group nodes included.
 
     :raises WorkflowError: The graph stands for more nodes than anyone could run.
     """
-    return _Reader(document, loaders).walk()
+    return _Reader(document, loaders, effort).walk()
 
 
 class _Reader:
-    def __init__(self, document: Mapping[str, Any], loaders: LoaderTable) -> None:
+    def __init__(self, document: Mapping[str, Any], loaders: LoaderTable, effort: Effort) -> None:
+        self._effort = effort
         self._root = SavedGraph(document)
         self._loaders = loaders
         self._definitions: dict[str, SavedGraph] = {}
@@ -81,9 +83,10 @@ class _Reader:
         if definition_id in scope.expanding or len(scope.expanding) >= _MAX_NESTING:
             return
         definition = self._definitions[definition_id]
+        self._effort.spend(definition.weight + len(definition.nodes) * len(scope.declarations))
         promoted, overrides = host_values(scope, host, definition)
         host_links = links_by_input(host)
-        brings_files = any(map(names_something, promoted.values())) or any(map(names_something, overrides.values()))
+        brings_files = any(map(names_something, promoted.values())) or bool(overrides)
         yield from self._walk(
             Scope(
                 definition,
@@ -112,7 +115,7 @@ class _Reader:
             return None
         return Node(
             f"{scope.prefix}{id_of(node)}",
-            node_class,
+            node_class[:LONGEST_CLASS],
             scope.active and not is_switched_off(node),
             tuple(widgets),
             (*declared, *scope.declarations) if scope.declarations else declared,
@@ -134,6 +137,7 @@ class _Reader:
         members: list[Mapping[str, Any]] = [
             member for member in (inner if isinstance(inner, list) else ()) if isinstance(member, dict)
         ]
+        self._effort.spend(self._root.handed_on(group, weight_of) if isinstance(group, dict) else 0)
         inside = Scope(
             SavedGraph({}), prefix=f"{scope.prefix}{id_of(node)}:", active=scope.active and not is_switched_off(node)
         )

@@ -14,6 +14,8 @@ from .loaders import NodeClass
 FILE_EXTENSIONS = MODEL_EXTENSIONS | {".engine"}
 """Suffixes by which a free string is taken for a model file. Engines are built on the machine, and told of."""
 
+LONGEST_CLASS = 200
+"""Characters of a class's name that are kept."""
 MAX_DEPTH = 6
 """Levels of objects and lists inside one widget's value; packs use up to three."""
 MAX_VALUES = 20_000

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .graph import MAX_NODES
-from .nodes import Node, names_something
+from .nodes import LONGEST_CLASS, Node, names_something
 
 
 def is_prompt(document: object) -> bool:
@@ -19,6 +19,7 @@ def is_prompt(document: object) -> bool:
 
 def read_prompt(document: Mapping[str, Any]) -> Iterator[Node]:
     """Walk the nodes of a prompt; an input that a link drives holds what its origin says, if that is a file name."""
+    handed_on: dict[str, str | None] = {}
     for count, (node_id, node) in enumerate(document.items()):
         if count >= MAX_NODES:
             return
@@ -30,10 +31,13 @@ def read_prompt(document: Mapping[str, Any]) -> Iterator[Node]:
         widgets: list[tuple[str, Any]] = []
         for name, value in inputs.items():
             if _is_link(value):
-                value = _constant(document.get(str(value[0])))
+                origin = str(value[0])
+                if origin not in handed_on:
+                    handed_on[origin] = _constant(document.get(origin))
+                value = handed_on[origin]
             if value is not None:
                 widgets.append((name, value))
-        yield Node(str(node_id)[:80], node["class_type"], True, tuple(widgets))
+        yield Node(str(node_id)[:80], node["class_type"][:LONGEST_CLASS], True, tuple(widgets))
 
 
 def _is_node(value: object) -> bool:

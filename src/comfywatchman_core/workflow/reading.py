@@ -15,6 +15,7 @@ from comfywatchman_core.names import has_model_extension, same_name_key
 from comfywatchman_core.report import Problem
 
 from .documents import graphs, parse
+from .effort import Effort
 from .graph import is_graph, read_graph
 from .loaders import LoaderTable, packaged
 from .merging import merge_requests
@@ -99,11 +100,12 @@ def _joined(readings: list[Reading]) -> Reading:
 
 
 def _read_document(document: Any, label: str, loaders: LoaderTable) -> Reading:
+    effort = Effort()
     if not is_graph(document):
-        return read_nodes(read_prompt(document), loaders, label)
+        return read_nodes(read_prompt(document), loaders, label, effort)
     models = document.get("models")
     declared = [entry for entry in models if isinstance(entry, dict)] if isinstance(models, list) else []
-    return read_nodes(read_graph(document, loaders), loaders, label, declared)
+    return read_nodes(read_graph(document, loaders, effort), loaders, label, effort, declared)
 
 
 def _with_hashes(reading: Reading, named: Iterable[Named]) -> Reading:

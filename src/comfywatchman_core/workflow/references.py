@@ -9,8 +9,8 @@ from typing import Any
 
 from attrs import frozen
 
-from comfywatchman_core.names import same_name_key
-
+from .declared import Declared
+from .effort import Effort
 from .loaders import LoaderTable, NodeClass, Rows
 from .nodes import Node, Text, names_a_file, texts
 from .prose import embeddings, lora_tags
@@ -42,8 +42,6 @@ class Reference:
     node: Node
     kind: Kind = Kind.FILE
     live: bool = True
-    declared: bool = False
-    """Known only because the node declares it and has it selected."""
 
 
 _SUFFIXLESS_FOLDERS = frozenset({"diffusers", "LLM", "CogVideo"})
@@ -56,13 +54,16 @@ _LONGEST_NAME = 4096
 _TRUE_ENOUGH = (False, None, "False", "Off", "off", "disabled")
 
 
-def references(node: Node, loaders: LoaderTable) -> Iterator[Reference]:
-    """Find every model that *node* names. Which of them a folder lacks is not asked here."""
+def references(node: Node, loaders: LoaderTable, declared: Declared, effort: Effort) -> Iterator[Reference]:
+    """Find every model that *node* names. Which of them a folder lacks is not asked here.
+
+    :param declared: What the node, and the instances around it, declare.
+    :raises WorkflowError: The effort is used up.
+    """
     if node.node_class in loaders.silent:
         return
     described = loaders.node_class(node.node_class)
     fetches = loaders.downloads_itself(node.node_class)
-    selectable = _selectable(node.declarations)
     dead = _dead_rows(node.widgets, described)
     found = list(texts(node.widgets))
     # Lists of LoRAs stand beside the tags they were made from, and say which of them are switched off.
@@ -70,6 +71,7 @@ def references(node: Node, loaders: LoaderTable) -> Iterator[Reference]:
         described is not None and any(described.keys(text.name) for text in found)
     )
     for text in found:
+        effort.spend(1, len(text.value))
         if "embedding:" in text.value:
             for name in dict.fromkeys(embeddings(text.value)):
                 yield Reference(name, ("embeddings",), text.name, node, Kind.EMBEDDING, text.live)
@@ -77,7 +79,7 @@ def references(node: Node, loaders: LoaderTable) -> Iterator[Reference]:
             for name in dict.fromkeys(lora_tags(text.value)):
                 yield Reference(name, ("loras",), text.name, node, live=text.live)
         live = text.live and text.name not in dead
-        yield from _named(text, node, described, loaders, fetches=fetches, selectable=selectable, live=live)
+        yield from _named(text, node, described, loaders, fetches=fetches, declared=declared, live=live)
 
 
 def _named(
@@ -87,25 +89,25 @@ def _named(
     loaders: LoaderTable,
     *,
     fetches: bool,
-    selectable: frozenset[str],
+    declared: Declared,
     live: bool,
 ) -> Iterator[Reference]:
     value = text.value
+    if len(value) > _LONGEST_NAME:
+        return
     is_file = names_a_file(value)
     keys = described.keys(text.name) if described is not None and text.name else ()
     if keys and keys[0] in _NEVER_A_MODEL:
         return
-    if not keys and not is_file and same_name_key(value) not in selectable:
+    if not keys and not is_file and not declared.names(value):
         return
     if not keys and described is not None:
         keys = described.only_keys
-    if value.strip().lower() in loaders.nothing or len(value) > _LONGEST_NAME or "\n" in value:
+    if value.strip().lower() in loaders.nothing or "\n" in value:
         return
-    declared = False
-    if not keys and not loaders.fallback(text.name.rpartition(".")[2] or text.name):
-        declared = same_name_key(value) in selectable
-        if not declared and not _is_single_name(value):
-            return
+    is_placed = keys or loaders.fallback(text.name.rpartition(".")[2] or text.name)
+    if not is_placed and not declared.names(value) and not _is_single_name(value):
+        return
     if fetches:
         yield Reference(value, keys, text.name, node, Kind.SELF_DOWNLOADING, live)
     elif value.lower().endswith(".engine") or "tensorrt" in keys:
@@ -115,7 +117,7 @@ def _named(
     elif not is_file and _is_folder(value, keys):
         yield Reference(value, keys, text.name, node, Kind.FOLDER, live)
     else:
-        yield Reference(value, keys, text.name, node, live=live, declared=declared)
+        yield Reference(value, keys, text.name, node, live=live)
 
 
 def _is_single_name(value: str) -> bool:
@@ -140,10 +142,6 @@ def _vae(text: Text, node: Node, live: bool) -> Iterator[Reference]:
     elif text.value not in _NO_VAE_FILE:
         key = "vae_approx" if text.value.startswith(_VAE_APPROXIMATIONS) else "vae"
         yield Reference(text.value, (key,), text.name, node, live=live)
-
-
-def _selectable(declarations: Sequence[Mapping[str, Any]]) -> frozenset[str]:
-    return frozenset(same_name_key(entry["name"]) for entry in declarations if isinstance(entry.get("name"), str))
 
 
 def _dead_rows(widgets: Sequence[tuple[str, Any]], described: NodeClass | None) -> frozenset[str]:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import KeysView, Mapping
+from collections.abc import Callable, KeysView, Mapping
 from functools import cached_property
 from typing import Any
+
+from .effort import weight_of
 
 MAX_DECLARATIONS = 256
 """Entries of ``properties.models`` that are looked at; nodes have one for each file they load."""
@@ -12,6 +14,7 @@ MAX_DECLARATIONS = 256
 _INACTIVE_MODES = (2, 4)  # 2: never (muted), 4: bypassed; LiteGraph's LGraphEventMode
 _INPUT_NODE = -10  # the pseudo-node inside a subgraph from which its inputs come
 _LONGEST_ID = 80
+_PARTS = ("widgets_values", "widgets_values_named", "inputs", "properties")
 
 
 class SavedGraph:
@@ -25,6 +28,12 @@ class SavedGraph:
         node = document.get("inputNode")
         self._input_node = node.get("id", _INPUT_NODE) if isinstance(node, dict) else _INPUT_NODE
         self._links = document.get("links")
+        self._handed_on: dict[int, Any] = {}
+
+    @cached_property
+    def weight(self) -> int:
+        """The work of walking the graph once, subgraphs in it not counted."""
+        return sum(weight_of(node.get(part)) for node in self.nodes for part in _PARTS)
 
     @cached_property
     def _origins(self) -> dict[int | str, tuple[Any, Any]]:
@@ -58,6 +67,13 @@ class SavedGraph:
 
     def node(self, node_id: object) -> Mapping[str, Any] | None:
         return self._by_id.get(str(node_id)) if isinstance(node_id, (int, str)) else None
+
+    def handed_on(self, source: Mapping[str, Any], read: Callable[[Mapping[str, Any]], Any]) -> Any:
+        """What *read* says of the node *source* of this graph; asked once, however many links leave the node."""
+        known = self._handed_on
+        if id(source) not in known:
+            known[id(source)] = read(source)
+        return known[id(source)]
 
     def is_input(self, node_id: object) -> bool:
         """Say whether *node_id* is the pseudo-node from which the inputs of a subgraph come."""

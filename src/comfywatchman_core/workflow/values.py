@@ -29,8 +29,8 @@ class Scope:
     """Input of the instance to the link, in ``outer``, that drives it."""
     promoted: Mapping[str, Any] = field(factory=dict)
     """Subgraph input to the value that the instance stores for it."""
-    overrides: Mapping[tuple[str, str], Any] = field(factory=dict)
-    """Inner node and widget to the value that the instance stores for them (the older serialisation)."""
+    overrides: Mapping[str, Mapping[str, Any]] = field(factory=dict)
+    """Inner node to widget to the value that the instance stores for it (the older serialisation)."""
     declarations: tuple[Mapping[str, Any], ...] = ()
     """What the instances around this scope declare."""
     expanding: frozenset[str] = frozenset()
@@ -41,7 +41,7 @@ class Scope:
 
 def host_values(
     scope: Scope, host: Mapping[str, Any], definition: SavedGraph
-) -> tuple[dict[str, Any], dict[tuple[str, str], Any]]:
+) -> tuple[dict[str, Any], dict[str, dict[str, Any]]]:
     """Read which inner widgets the values of a subgraph's instance belong to.
 
     Whatever pairs with the stored list by its number of entries gives the names: the list of promoted
@@ -51,13 +51,13 @@ def host_values(
     values, named = host.get("widgets_values"), host.get("widgets_values_named")
     proxies = proxies_of(host)
     promoted: dict[str, Any] = {}
-    overrides: dict[tuple[str, str], Any] = {}
+    overrides: dict[str, dict[str, Any]] = {}
     if isinstance(values, list) and values and len(proxies) == len(values):
         for (inner, widget), value in zip(proxies, values, strict=True):
             if inner == "-1":
                 promoted[widget] = value
-            else:
-                overrides[inner, widget] = value
+            elif value is not None:
+                overrides.setdefault(inner, {})[widget] = value
     elif isinstance(values, list) and values:
         for names in (
             list(named) if isinstance(named, dict) else [],
@@ -72,14 +72,8 @@ def host_values(
             promoted.update(named if isinstance(named, dict) else {})
     else:
         promoted.update(values if isinstance(values, dict) else named if isinstance(named, dict) else {})
-    host_id = id_of(host)
-    for (inner, widget), value in scope.overrides.items():
-        if inner == host_id:
-            promoted[widget] = value
-    return (
-        {name: value for name, value in promoted.items() if value is not None},
-        {place: value for place, value in overrides.items() if value is not None},
-    )
+    promoted.update(scope.overrides.get(id_of(host), {}))
+    return {name: value for name, value in promoted.items() if value is not None}, overrides
 
 
 def driven(
@@ -88,8 +82,7 @@ def driven(
     """Put what arrives over links, and what an instance overrides, in the place of the stored values."""
     stored = {name: value for name, value in widgets if name}
     if scope.overrides:
-        own_id = id_of(node)
-        stored.update({name: value for (inner, name), value in scope.overrides.items() if inner == own_id})
+        stored.update(scope.overrides.get(id_of(node), {}))
     for name, link in linked.items():
         value = _through(scope, link)
         if value is _UNKNOWN:
@@ -124,8 +117,8 @@ def _through(scope: Scope, link: object) -> Any:
         if source is None:
             break
         if source.get("type") != "Reroute":
-            return _constant(source)
-        link = next(iter(links_by_input(source).values()), None)
+            return scope.graph.handed_on(source, _constant)
+        link = scope.graph.handed_on(source, _only_link)
     # The outermost instance that stores a value decides.
     return fallbacks[-1] if fallbacks else _OUTER
 
@@ -138,3 +131,7 @@ def _constant(source: Mapping[str, Any]) -> Any:
         return listed[0] if listed else _UNKNOWN
     strings = [value for value in listed if isinstance(value, str)]
     return strings[0] if len(strings) == 1 and names_something(strings[0]) else _UNKNOWN
+
+
+def _only_link(reroute: Mapping[str, Any]) -> Any:
+    return next(iter(links_by_input(reroute).values()), None)
