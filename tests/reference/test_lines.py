@@ -143,4 +143,4 @@ def test_a_line_of_another_command_has_the_members_that_are_described(
 def test_every_command_with_lines_of_its_own_is_described() -> None:
     described = {row[0].strip("`") for row in rows(section("json.md", "Lines of other commands"))}
 
-    assert described == set(COMMANDS) - {"get", "scan", "plan", "export", "known"}
+    assert described == set(COMMANDS) - {"get", "scan", "plan", "export", "known", "completion"}
