@@ -56,8 +56,8 @@ def _story(sources: Sources, templates: Mapping[str, object], place: Path) -> No
     run("scan", "--comfyui", "ComfyUI", expect=4)
     _check(sources.questions + sources.transfers == 0, "the scan asked somebody")
 
-    _say("The command")
-    run("get", "--comfyui", "ComfyUI", expect=0)
+    _say("The command, held back a little so that there is something to see")
+    run("get", "--comfyui", "ComfyUI", "--limit-rate", "15M", expect=0)
     fetched, asked = sources.transfers, sources.questions
     _check(_tree(comfyui) == _digests(sources.published), "the models folder does not hold what was published")
     _check(sources.tokens_told_to_storage() == 0, "a token reached a storage host")
