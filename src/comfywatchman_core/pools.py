@@ -33,7 +33,7 @@ class Pools:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._managers: dict[tuple[str, bool], PoolManager] = {}
+        self._managers: dict[tuple[str, bool, bool], PoolManager] = {}
         self._proxies: dict[tuple[str, str], str] = {}
         self._certificates: ssl.SSLContext | None = None
 
@@ -46,16 +46,17 @@ class Pools:
             proxy = self._proxies[key] = _proxy_of(*key, parts.hostname or "")
         return proxy
 
-    def manager(self, proxy: str, *, guarded: bool) -> PoolManager:
+    def manager(self, proxy: str, *, secure: bool, guarded: bool) -> PoolManager:
         """The pools for one way out.
 
+        :param secure: For https.
         :param guarded: Refuse peers in the user's own network.
         :raises OSError: The certificates that the environment names cannot be read.
         """
         with self._lock:
-            key = (proxy, guarded)
+            key = (proxy, secure, guarded)
             if key not in self._managers:
-                if self._certificates is None:
+                if self._certificates is None and (secure or proxy):
                     self._certificates = _certificates()
                 self._managers[key] = _new_manager(proxy, self._certificates)
                 if guarded:
@@ -69,7 +70,7 @@ class Pools:
             self._managers.clear()
 
 
-def _new_manager(proxy: str, certificates: ssl.SSLContext) -> PoolManager:
+def _new_manager(proxy: str, certificates: ssl.SSLContext | None) -> PoolManager:
     import urllib3  # heavy: only when something is transferred
 
     if not proxy:

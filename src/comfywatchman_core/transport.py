@@ -191,7 +191,8 @@ class Transport:
         if not inside and (addresses.spells_private(url) if proxy else addresses.leads_inside(url)):
             raise addresses.refused_as_private(url)
         try:
-            manager = self._pools.manager(proxy, guarded=not inside and not proxy)
+            secure = addresses.split(url).scheme == "https"
+            manager = self._pools.manager(proxy, secure=secure, guarded=not inside and not proxy)
             began = time.monotonic()
             response: BaseHTTPResponse = manager.urlopen(
                 method,

@@ -11,6 +11,7 @@ import ssl
 import struct
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from enum import Enum
@@ -87,7 +88,7 @@ class Faulty:
         """Instead of an etag made of the bytes."""
         self.script: dict[str, list[Scene]] = {}
         self.heard: list[Heard] = []
-        self.sent: dict[str, int] = {}
+        self.sent: Counter[str] = Counter()
         """Bytes of bodies that went out, for each path."""
         self.open_now = 0
         """Connections."""
@@ -119,7 +120,8 @@ class Faulty:
 
     def stop(self) -> None:
         self._over.set()
-        self._listener.close()
+        with suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # wakes who waits in accept(), which close() does not
         for connection in tuple(self._connections):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
@@ -220,7 +222,7 @@ class Faulty:
             piece = body[place : place + step]
             connection.sendall(b"%x\r\n%b\r\n" % (len(piece), piece) if scene.chunked else piece)
             with self._lock:
-                self.sent[path] = self.sent.get(path, 0) + len(piece)
+                self.sent[path] += len(piece)
             if scene.pace and self._over.wait(0.05):
                 return
 
@@ -239,3 +241,4 @@ def faulty(*, host: str = "127.0.0.1", tls: ssl.SSLContext | None = None) -> Ite
             yield server
         finally:
             server.stop()
+            thread.join(10)

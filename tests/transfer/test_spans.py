@@ -79,6 +79,23 @@ def test_bytes_beyond_a_shortened_end_are_not_counted() -> None:
     assert take(ledger).position == 100
 
 
+def test_a_full_span_goes_on_with_what_follows_if_nobody_asked_for_that() -> None:
+    ledger = Ledger(TOTAL)
+    span = take(ledger)
+    ledger.shorten(span, 100)
+    other = take(ledger, 300)
+    ledger.advance(span, 100)
+    assert not ledger.extend(span, TOTAL, 50)
+
+    ledger.give_back(other)
+
+    assert ledger.extend(span, TOTAL, 50)
+    assert (span.position, span.end) == (100, 150)
+    ledger.advance(span, 50)
+    assert not ledger.extend(span, 150, 50)
+    assert take(ledger).position == 150
+
+
 def test_a_file_of_unknown_size_is_complete_when_its_end_is_found() -> None:
     ledger = Ledger()
     span = take(ledger)
@@ -127,8 +144,9 @@ def test_whatever_connections_do_every_byte_is_brought_once(total: int, seed: in
     ledger = Ledger(total)
     brought = bytearray(total)
     held: list[Span] = []
+    finished: list[Span] = []
     while not ledger.finished:
-        step = chance.randrange(6)
+        step = chance.randrange(7)
         if step == 0 or not held:
             span = ledger.take(chance.randint(1, total)) or ledger.steal(1)
             held += [span] if span else []
@@ -136,12 +154,16 @@ def test_whatever_connections_do_every_byte_is_brought_once(total: int, seed: in
             ledger.give_back(held.pop(chance.randrange(len(held))))
         elif step == 2:
             ledger.shorten(chance.choice(held), chance.randint(0, total))
+        elif step == 3 and finished:
+            span = finished.pop()
+            held += [span] if ledger.extend(span, total, chance.randint(1, total)) else []
         else:
             span = chance.choice(held)
             count = min(chance.randint(1, max(1, total // 4)), span.left)
             for place in range(span.position, span.position + count):
                 brought[place] += 1
             ledger.advance(span, count)
+        finished = [span for span in held if not span.left]
         held = [span for span in held if span.left > 0]
         assert sum(end - start for start, end in ledger.done) == ledger.received == total - ledger.left
         assert all(brought[: ledger.prefix])

@@ -44,6 +44,7 @@ class Connection:
         self.received = 0
         """Bytes so far."""
         self.rate = 0.0
+        self._is_fast = False
         """Bytes a second, over the last moments."""
         self.latency = 0.0
         """Seconds that the last request took until its answer began."""
@@ -100,7 +101,7 @@ class Connection:
         problem: BaseException | None = None
         try:
             while not self.is_retired and (span := self._supply.next_span(self, self._sharers())) is not None:
-                self.span = span
+                self.store, self.span = self._supply.store, span
                 exchange, self.store, self.span, promise = self._supply.ask(self, span)
                 self.is_first = False
                 try:
@@ -116,14 +117,14 @@ class Connection:
             self._ended(self, problem)
 
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
-        noted = span.position
+        noted, reach = span.position, span.end
         self._measured = (time.monotonic(), 0)
         try:
-            while span.left > 0:
+            while span.left > 0 or store.ledger.extend(span, reach, self._supply.portion(self, self._sharers())):
                 amount = self._pace.portion(min(_LARGEST_READ, span.left))
                 # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
                 # progress is seen and nothing is lost with the connection.
-                chunk = exchange.read(amount) if self.rate > _FAST else exchange.read_some(amount)
+                chunk = exchange.read(amount) if self._is_fast else exchange.read_some(amount)
                 if self.is_retired:
                     return  # what is read after an abort may be TLS records that nobody decrypted
                 if not chunk:
@@ -153,6 +154,8 @@ class Connection:
             self._measured = (since, before + count)
             return
         self.rate = (before + count) / max(seconds, 1e-4)
+        # The first bytes come with the head, at no time at all: they say nothing of the line.
+        self._is_fast = seconds >= _MEASURED_FOR and self.rate > _FAST
         self._measured = (since + seconds, 0)
 
     def _check_end(self, exchange: Exchange, span: Span, promise: Promise) -> None:

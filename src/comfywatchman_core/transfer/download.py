@@ -94,7 +94,7 @@ class Download:
         except OSError as error:
             raise as_disk_error(error, self._target) from error
         except BackendError as error:
-            if error.code is ErrorCode.SIZE_MISMATCH and self._is_started:
+            if error.code is ErrorCode.SIZE_MISMATCH and self._supply.promise is not None:
                 self._stop_connections()
                 self._supply.start_anew()
             raise
@@ -162,8 +162,10 @@ class Download:
         self._most_received = max(received, self._most_received)
         if connection.is_too_slow:
             problem = _too_slow(self._supply.source)
-        elif problem is None or connection.is_retired:
+        elif connection.is_retired or (problem is None and (self._connections or self._is_complete())):
             return
+        elif problem is None:
+            problem = TransportError("a connection ended without a word")
         if not isinstance(problem, (BackendError, Stale)):
             raise problem
         if isinstance(problem, BackendError) and problem.retry_after is not None:

@@ -92,6 +92,22 @@ class Ledger:
             self._taken.append(span)
             return span
 
+    def extend(self, span: Span, reach: int, length: int) -> bool:
+        """Go on with a *span* that is full, if nobody has asked for what follows.
+
+        :param reach: Where the answer ends that the span is read from.
+        :param length: The most bytes to go on for.
+        :returns: Whether there is more to read.
+        """
+        with self._grown:
+            for place, (start, end) in enumerate(self._free):
+                if start == span.end < reach and not span.left:
+                    span.end = min(end, reach, start + length)
+                    self._free[place : place + 1] = [(span.end, end)] if span.end < end else []
+                    self._taken.append(span)
+                    return True
+            return False
+
     def steal(self, least: int) -> Span | None:
         """Hand out the second half of the largest remainder on its way; ``None`` when none has *least* bytes twice."""
         with self._grown:

@@ -72,10 +72,15 @@ class Supply:
         if self.store is None:
             return Span(0, NO_END) if connection.is_first else None
         ledger = self.store.ledger
-        if sharers <= 1:
-            return ledger.take()
-        share = ledger.left // sharers
-        return ledger.take(max(_SMALLEST_PART, min(share, part_of(connection)))) or ledger.steal(least_of(connection))
+        return ledger.take(self.portion(connection, sharers)) or (
+            ledger.steal(least_of(connection)) if sharers > 1 else None
+        )
+
+    def portion(self, connection: Connection, sharers: int) -> int:
+        """Bytes that *connection* is given at once."""
+        if self.store is None or sharers <= 1:
+            return NO_END
+        return max(_SMALLEST_PART, min(self.store.ledger.left // sharers, part_of(connection)))
 
     def ask(self, connection: Connection, span: Span) -> tuple[Exchange, Store, Span, Promise | None]:
         """Ask for *span*, or for as much of the file as the server is ready to send.
@@ -138,7 +143,7 @@ class Supply:
 
 
 def part_of(connection: Connection) -> int:
-    """Bytes that *connection* is given at once: so many that asking costs little, so few that the parts stay close."""
+    """Bytes that are so many that asking for them costs little, and so few that parts stay close to each other."""
     least, most = _PART_SECONDS
     return int(connection.rate * min(most, max(least, _PART_LATENCIES * connection.latency)))
 

@@ -1,0 +1,88 @@
+"""An engine in this process, with what a run lends it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from attrs import define, field
+from standins.faulty import Faulty
+
+from comfywatchman_core.events import DownloadStarted, Event, Warned
+from comfywatchman_core.hooks import Context
+from comfywatchman_core.models import Artifact, Candidate, Digest, Match
+from comfywatchman_core.staging import Staging
+from comfywatchman_core.testing import sha256
+from comfywatchman_core.transfer import Engine, Reservations, TransferSettings
+from comfywatchman_core.transport import Transport
+
+
+@define
+class Run:
+    """One run of the engine against *server*, into *folder*."""
+
+    server: Faulty
+    folder: Path
+    events: list[Event] = field(factory=list)
+    cancelled: Callable[[], bool] = lambda: False
+    transport: Transport = field(factory=Transport)
+    engine: Engine = field(init=False)
+    settings: dict[str, Any] = field(factory=dict)
+    reservations: Reservations = field(factory=Reservations)
+
+    def __attrs_post_init__(self) -> None:
+        settings = TransferSettings(**{"timeout": 5.0, **self.settings})
+        self.engine = Engine(settings, transport=self.transport, reservations=self.reservations)
+
+    @property
+    def final(self) -> Path:
+        return self.folder / "model.safetensors"
+
+    @property
+    def started(self) -> DownloadStarted:
+        (started,) = (event for event in self.events if isinstance(event, DownloadStarted))
+        return started
+
+    @property
+    def warnings(self) -> list[str]:
+        return [event.message for event in self.events if isinstance(event, Warned)]
+
+    def candidate(self, path: str, *, digest: bool = True, **fields: Any) -> Candidate:
+        """The file at *path* of the server, held to its digest."""
+        digests = (Digest("sha256", sha256(self.server.files[path])),) if digest else ()
+        known = {"match": Match.SOURCE_ID, "url": self.server.url + path, "endpoint": self.server.url}
+        return Candidate(**{**known, "digests": digests, **fields})
+
+    def fetch(
+        self, candidate: Candidate | str, *, headers: Mapping[str, str] | None = None, publish: bool = True
+    ) -> Artifact:
+        """Claim, transfer, and publish or leave it staged."""
+        if isinstance(candidate, str):
+            candidate = self.candidate(candidate)
+        with Staging().claim(self.final, wait=False) as stage:
+            artifact = self.transfer(candidate, stage.target, headers)
+            if publish:
+                stage.publish()
+        return artifact
+
+    def transfer(self, candidate: Candidate, target: Path, headers: Mapping[str, str] | None = None) -> Artifact:
+        context = Context(
+            name="core",
+            settings={},
+            emit=self.events.append,
+            fetch=None,  # type: ignore[arg-type]
+            cancelled=lambda: self.cancelled(),
+        )
+        artifact = self.engine.download_artifact(candidate, target, headers or {}, context)
+        assert artifact is not None
+        return artifact
+
+
+@contextmanager
+def staged(run: Run) -> Iterator[Path]:
+    """The staging directory of the run's file, which must be there."""
+    place = run.folder / ".model.safetensors.cw"
+    assert place.is_dir()
+    yield place
