@@ -6,6 +6,7 @@ saved graph does when it is queued.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -15,12 +16,23 @@ from .effort import Effort, weight_of
 from .groups import group_values, unlinked
 from .loaders import LoaderTable
 from .nodes import LONGEST_CLASS, Node, names_something, pair
-from .saved import MAX_DECLARATIONS, SavedGraph, declarations, id_of, is_switched_off, links_by_input, links_by_widget
+from .saved import (
+    MAX_DECLARATIONS,
+    SavedGraph,
+    declarations,
+    id_of,
+    is_switched_off,
+    links_by_input,
+    links_by_widget,
+    takes_text,
+)
 from .values import Scope, driven, host_values
 
 MAX_NODES = 200_000
 """Nodes after every subgraph is expanded; a few nested definitions can stand for billions."""
 _MAX_NESTING = 64
+_FREE_INSTANCES = 16
+"""Instances of one subgraph that are walked uncounted: they cost no more than reading the file some times over."""
 
 
 def is_graph(document: object) -> bool:
@@ -47,6 +59,7 @@ class _Reader:
         groups = extra.get("groupNodes") if isinstance(extra, dict) else None
         self._groups: Mapping[str, Any] = groups if isinstance(groups, dict) else {}
         self._read = 0
+        self._entered: Counter[str] = Counter()
 
     def _collect_definitions(self, document: Mapping[str, Any], depth: int) -> None:
         definitions = document.get("definitions")
@@ -83,7 +96,9 @@ class _Reader:
         if definition_id in scope.expanding or len(scope.expanding) >= _MAX_NESTING:
             return
         definition = self._definitions[definition_id]
-        self._effort.spend(definition.weight + len(definition.nodes) * len(scope.declarations))
+        self._entered[definition_id] += 1
+        if self._entered[definition_id] > _FREE_INSTANCES:
+            self._effort.spend(definition.weight + len(definition.nodes) * len(scope.declarations))
         promoted, overrides = host_values(scope, host, definition)
         host_links = links_by_input(host)
         brings_files = any(map(names_something, promoted.values())) or bool(overrides)
@@ -98,7 +113,7 @@ class _Reader:
                 overrides=overrides,
                 declarations=(*declarations(host), *scope.declarations)[:MAX_DECLARATIONS],
                 expanding=scope.expanding | {definition_id},
-                brings_files=brings_files or not definition.widget_inputs.isdisjoint(host_links),
+                brings_files=brings_files or takes_text(host),
             )
         )
 

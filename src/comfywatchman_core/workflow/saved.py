@@ -130,6 +130,17 @@ def links_by_input(node: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def takes_text(host: Mapping[str, Any]) -> bool:
+    """Say whether a link may bring a text, a file's name for one, into an instance of a subgraph."""
+    inputs = host.get("inputs")
+    return isinstance(inputs, list) and any(
+        isinstance(entry, dict)
+        and entry.get("link") is not None
+        and (entry.get("widget") is not None or entry.get("type") in ("COMBO", "STRING", "*", None))
+        for entry in inputs
+    )
+
+
 def proxies_of(host: Mapping[str, Any]) -> list[tuple[str, str]]:
     """Read ``properties.proxyWidgets``: pairs of inner node and widget; ``-1`` is a subgraph input."""
     properties = host.get("properties")
