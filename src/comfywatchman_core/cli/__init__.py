@@ -24,14 +24,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
         complete()  # ends the process
     given = list(sys.argv[1:] if arguments is None else arguments)
-    if not given or (given[0] not in COMMANDS and given[0] not in ("-h", "--help", "--version")):
-        given.insert(0, "get")
     _open_missing_streams()
     try:
         try:
-            options, rest = make_parser().parse_known_args(given)
+            parser = make_parser()
+            if not given or given[0] not in (*COMMANDS, "-h", "--help", "--version"):
+                if mistake := _mistaken_command(given, COMMANDS):
+                    parser.error(mistake)
+                given.insert(0, "get")
+            options, rest = parser.parse_known_args(given)
             if rest:
-                _take_in_rest(options, rest, make_parser())
+                _take_in_rest(options, rest, parser)
         except SystemExit as stop:
             if stop.code == 2 and "--json" in given:
                 _print_result("the arguments cannot be used", "See --help.", 2)
@@ -55,6 +58,21 @@ def _open_missing_streams() -> None:
         sys.stdout = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115  (for as long as the process)
     if sys.stderr is None:
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115
+
+
+def _mistaken_command(given: Sequence[str], commands: Sequence[str]) -> str:
+    """Say what is wrong with a line that names no command, if it seems to mean one; empty if it does not."""
+    word = next((one for one in given if not one.startswith("-")), "")
+    if os.path.lexists(word):
+        return ""
+    if word in commands:
+        return f"name the command first: comfywatchman {word} …"
+    if word.isalpha() and word == given[0]:
+        from difflib import get_close_matches  # only for a mistake
+
+        for command in get_close_matches(word, commands, 1):
+            return f"there is no command {word!r}; is {command!r} meant?"
+    return ""
 
 
 def _take_in_rest(options: Namespace, rest: list[str], parser: ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from comfywatchman_core.events import Event
 from comfywatchman_core.jsonlines import event_line
+from comfywatchman_core.report import ExitCode
 
 from .advice import Advice
 from .signals import Interruption
@@ -27,7 +28,7 @@ def listener(
     :param tally: Counts along, unless nobody listens.
     """
     if options.json:
-        yield lambda event: write_json(event_line(advice.told(event)))
+        yield lambda event: _write_while_read(event_line(advice.told(event)), interruption)
     elif options.quiet:
         yield tally
     elif options.no_progress or not can_repaint(sys.stderr):
@@ -40,6 +41,14 @@ def listener(
         stops = interruption.event.is_set
         with display(tally, verbose=options.verbose, color=options.color, stops=stops) as listen:
             yield listen
+
+
+def _write_while_read(line: dict[str, Any], interruption: Interruption) -> None:
+    try:
+        write_json(line)
+    except BrokenPipeError:  # nobody reads on: a run that nobody hears of ends, and keeps what has arrived
+        interruption.code = ExitCode.BROKEN_PIPE
+        interruption.event.set()
 
 
 def write_json(line: dict[str, Any]) -> None:
