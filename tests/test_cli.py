@@ -499,6 +499,25 @@ class TestInterruptions:
         assert done.returncode == 141, done.stderr
         assert "Traceback" not in done.stderr
 
+    @pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no device that is always full")
+    @pytest.mark.parametrize("arguments", [["scan", "workflow.json"], ["scan", "workflow.json", "--json"]])
+    def test_a_stdout_that_is_full_is_told_in_one_sentence(self, arguments: list[str]) -> None:
+        workflow("a.safetensors")
+        with open("/dev/full", "w") as full:
+            done = subprocess.run(
+                [sys.executable, "-m", "comfywatchman_core", *arguments],
+                stdout=full,
+                stderr=subprocess.PIPE,
+                text=True,
+                timeout=60,
+                check=False,
+            )
+
+        assert done.returncode == 1
+        assert "No space left" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert "Exception ignored" not in done.stderr
+
     def test_a_closed_stdout_and_stderr_end_no_run_and_reach_no_file(self, server: tuple[Files, Origin]) -> None:
         server[0].by_path["x.safetensors"] = INK
         url = f"{server[1].url}/x.safetensors"

@@ -46,10 +46,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             print(script(options.shell))
             return 0
         return _run(options)
-    except BrokenPipeError:
-        # The reader of stdout is gone: nothing more can be told, and the interpreter must not try at exit.
+    except OSError as error:
+        # stdout takes nothing more: its reader is gone, or its disk is full. The interpreter must not try at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 141
+        return 141 if isinstance(error, BrokenPipeError) else 1
 
 
 def _open_missing_streams() -> None:
