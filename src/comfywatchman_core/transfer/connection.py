@@ -44,8 +44,8 @@ class Connection:
         self.received = 0
         """Bytes so far."""
         self.rate = 0.0
-        self._is_fast = False
         """Bytes a second, over the last moments."""
+        self._is_fast = False
         self.latency = 0.0
         """Seconds that the last request took until its answer began."""
         self.store: Store | None = None
