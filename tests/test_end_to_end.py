@@ -142,6 +142,20 @@ class TestTheMainJob:
         assert {ref.workflow for ref in only(report).request.wanted_by} == {str(one), str(other)}
         assert len(world.requests) == 1
 
+    def test_two_workflows_that_want_different_bytes_under_one_name_are_told(self, world: World) -> None:
+        url = "https://files.invalid/x"
+        one = write_workflow(world.place / "one.json", node("ink.safetensors", hash=sha256(INK), url=url))
+        other = write_workflow(world.place / "other.json", node("ink.safetensors", hash=sha256(PEN), url=url))
+        world.put("ink.safetensors", INK)
+
+        report = world.get([one, other], backends=("shelf",))
+
+        (problem,) = report.problems
+        assert problem.code == "digest_conflict"
+        assert sha256(INK) in problem.message
+        assert sha256(PEN) in problem.message
+        assert not report.ok
+
     def test_a_failure_does_not_stop_the_others(self, world: World) -> None:
         world.put("ink.safetensors", INK)
 
@@ -435,6 +449,61 @@ class TestWhatIsThere:
         assert "--force" in str(entry.error.hint)
         assert world.requests == []
 
+    def test_a_file_whose_bytes_the_user_accepts_is_there_the_next_time_as_well(self, world: World) -> None:
+        other = safetensors("other")
+        world.shelf.put("ink.safetensors", INK, size=None)
+        world.files.by_path["ink.safetensors"] = other
+        workflow = world.workflow(node("ink.safetensors", hash=sha256(INK), url="https://files.invalid/x"))
+        rules: dict[str, Any] = {"accept_digests": (sha256(other),), "backends": ("shelf",)}
+
+        first, second = world.get(workflow, **rules), world.get(workflow, **rules)
+
+        assert (only(first).status, only(second).status) == (Status.DOWNLOADED, Status.PRESENT)
+        assert only(world.get(workflow, backends=("shelf",))).status is Status.FAILED
+
+    def test_a_file_that_cannot_be_read_is_not_taken_for_a_broken_one(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        import builtins
+
+        path = self.present(world, "loras/ink.safetensors", PEN)
+        world.put("ink.safetensors", INK)
+        real = builtins.open
+
+        def locked(file: Any, *options: Any, **more: Any) -> Any:
+            if str(file) == str(path):
+                raise PermissionError(13, "Permission denied", str(file))
+            return real(file, *options, **more)
+
+        with monkeypatch.context() as patched:
+            patched.setattr(builtins, "open", locked)
+            entry = failed(world.get(world.workflow("ink.safetensors")), ErrorCode.CONFLICT, 8)
+
+        assert entry.error is not None
+        assert "Permission denied" in entry.error.message
+        assert path.read_bytes() == PEN
+
+    def test_a_disk_that_fails_while_a_file_is_hashed_ends_that_file_and_not_the_run(
+        self, world: World, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from comfywatchman_core.state import Digests
+
+        self.present(world, "loras/ink.safetensors", PEN)
+        world.put("pen.safetensors", PEN)
+
+        def broken(*_: object, **__: object) -> str:
+            raise OSError(5, "Input/output error")
+
+        monkeypatch.setattr(Digests, "sha256", broken)
+        report = world.get(
+            world.workflow(node("ink.safetensors", hash=sha256(INK), url="https://h.invalid/x"), "pen.safetensors"),
+            download={"link": "never"},
+        )
+
+        assert report.entries[0].error is not None
+        assert "Input/output error" in report.entries[0].error.message
+        assert report.entries[1].status is Status.DOWNLOADED
+
     def test_force_replaces_it_once_the_new_one_is_verified(self, world: World) -> None:
         path = self.present(world, "loras/ink.safetensors", PEN)
         world.put("ink.safetensors", INK)
@@ -676,9 +745,12 @@ class TestAddresses:
         world.files.by_path["x"] = INK
         workflow = world.workflow(node("ink.safetensors", url=f"{world.origin.url}/x"))
 
-        entry = only(world.get(workflow))
+        entry = failed(world.get(workflow), ErrorCode.UNAVAILABLE, 5)
 
-        assert entry.status is Status.FAILED
+        assert entry.error is not None
+        assert "not https" in entry.error.message
+        assert "fault of the back end" not in str(entry.error.hint)
+        assert "comfywatchman get ADDRESS" in str(entry.error.hint)
         assert world.requests == []
 
     def test_a_workflows_own_address_is_used_where_its_last_part_is_another_name(

@@ -261,6 +261,11 @@ class Conversation:
         )
         for reason in refused:
             self.emit(Warned(message=f"{name} made an offer that is not used: {reason}", label=self.label))
+        if refused and not offers and name == CORE:
+            hint = "If you trust that address, pass it itself: `comfywatchman get ADDRESS --folder FOLDER`."
+            raise BackendError(
+                f"the address it brings is not used: {refused[0]}", code=ErrorCode.UNAVAILABLE, hint=hint
+            )
         if refused and not offers:
             raise BackendError(
                 f"{name} made no usable offer: {refused[0]}", hint=f"This is a fault of the back end {name}."

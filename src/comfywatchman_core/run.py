@@ -29,6 +29,7 @@ from .report import Entry, Problem, Report, Status
 from .staging import Staging
 from .standing import Standing
 from .state import Memory
+from .workflow import digest_conflicts
 
 logger = logging.getLogger(__name__)
 
@@ -118,7 +119,7 @@ class Run:
 
     def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
         """Find out what of *plan* is there."""
-        self.standing = Standing.of(model_folders(self._config), self.memory)
+        self.standing = Standing.of(model_folders(self._config), self.memory, self._rules.accept_digests)
         entries = []
         for one in plan.files:
             entry = self.standing.entry(one.request, cancelled=self.cancelled)
@@ -134,8 +135,9 @@ class Run:
         if not named:
             named = [self._default_workflows()]
         intake = take_in(named, folders, folder=self._rules.folder, emit=self.emit, cancelled=self.cancelled)
-        self.standing = Standing.of(folders, self.memory)
+        self.standing = Standing.of(folders, self.memory, self._rules.accept_digests)
         requests = intake.merged()
+        self._problems += digest_conflicts(requests)
         self.standing.inventory.prepare(requests)
         entries = []
         for request in requests:

@@ -7,11 +7,11 @@ request: an intact file with other bytes than a known digest is a conflict.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import define
+from attrs import define, evolve
 
 from .errors import ErrorCode, Failure, UnsafeName
 from .folders import ModelFolders
@@ -30,11 +30,13 @@ class Standing:
     inventory: Inventory
     digests: Digests
     """Of files that were hashed before."""
+    accepted: Sequence[str] = ()
+    """SHA256 of files that the user takes whatever their request states."""
 
     @classmethod
-    def of(cls, folders: ModelFolders, memory: Memory | None = None) -> Standing:
+    def of(cls, folders: ModelFolders, memory: Memory | None = None, accepted: Sequence[str] = ()) -> Standing:
         """Look at the disk anew."""
-        return cls(folders, Inventory(folders), (memory or Memory(None)).digests)
+        return cls(folders, Inventory(folders), (memory or Memory(None)).digests, accepted)
 
     def entry(self, request: ModelRequest, *, cancelled: Callable[[], bool] = lambda: False) -> Entry:
         """Say what is there for *request*. Hashes a file only where a SHA256 is known to compare with.
@@ -46,6 +48,8 @@ class Standing:
         found = self.inventory.locate(request)
         path = found.path if found.path is not None else self._place(request)
         entry = Entry(request=request, status=found.status, path=path, size=found.size)
+        if found.status is Status.CORRUPT and found.path is not None and (reason := _unreadable(found.path)):
+            return _in_the_way(entry, f"{found.path} cannot be read: {reason}", "Check its permissions, and the disk.")
         if found.status is Status.CORRUPT:
             message = f"{found.path} {found.reason}"
             hint = "`comfywatchman get` replaces it."
@@ -59,24 +63,24 @@ class Standing:
         assert found.path is not None
         actual = None
         if entry.request.size is None or found.size == entry.request.size:
-            actual = self.digests.sha256(found.path, cancelled)
-        if actual == wanted:
+            try:
+                actual = self.digests.sha256(found.path, cancelled)
+            except OSError as error:
+                told = f"{found.path} cannot be read: {error.strerror or error}"
+                return _in_the_way(entry, told, "Check its permissions, and the disk.")
+        if actual is not None and (actual == wanted or actual in self.accepted):
             return Entry(request=entry.request, status=entry.status, path=entry.path, size=entry.size, sha256=actual)
         if found.status is Status.ELSEWHERE:
             # another file that bears the same name
             return Entry(request=entry.request, status=Status.MISSING, path=self._place(entry.request))
         told = f"its SHA256 is {actual}" if actual else f"it has {found.size} bytes"
-        return Entry(
-            request=entry.request,
-            status=Status.FAILED,
-            path=entry.path,
-            size=entry.size,
-            sha256=actual,
-            error=Failure(
-                code=ErrorCode.CONFLICT,
-                message=f"a different file is at {found.path}: {told}, where {wanted} is asked for",
-                hint="Move it aside, or run again with --force to replace it.",
+        return evolve(
+            _in_the_way(
+                entry,
+                f"a different file is at {found.path}: {told}, where {wanted} is asked for",
+                "Move it aside, or run again with --force to replace it.",
             ),
+            sha256=actual,
         )
 
     def _place(self, request: ModelRequest) -> Path | None:
@@ -109,3 +113,18 @@ class Standing:
     def refresh(self, path: Path) -> None:
         """Look at *path* anew when next asked."""
         self.inventory.refresh(path)
+
+
+def _in_the_way(entry: Entry, message: str, hint: str) -> Entry:
+    """The entry of a file that is not touched unless the user says so."""
+    failure = Failure(code=ErrorCode.CONFLICT, message=message, hint=hint)
+    return evolve(entry, status=Status.FAILED, error=failure)
+
+
+def _unreadable(path: Path) -> str:
+    """Why *path* cannot be opened; empty if it can. A file that is only locked may be whole."""
+    try:
+        with open(path, "rb"):
+            return ""
+    except OSError as error:
+        return error.strerror or str(error)
