@@ -495,6 +495,36 @@ class TestSources:
         assert only(verify(config)).condition is Condition.OK
 
 
+class TestAcceptance:
+    def test_a_changed_file_is_held_to_what_it_is_from_then_on(self, config: Config, base: Path) -> None:
+        path = put(base, "a.safetensors")
+        downloaded(config, path, "b" * 64)
+
+        accepted = verify(config, accept=True)
+        later = verify(config)
+        put(base, "a.safetensors", safetensors("another"), at=LONG_AGO + 5)
+
+        assert accepted.exit_code == ExitCode.OK
+        assert "accepted as it is, where history says " + "b" * 64 in only(accepted).note
+        assert (only(later).condition, only(later).against) == (Condition.OK, "history")
+        assert only(verify(config)).condition is Condition.CHANGED
+
+    def test_the_users_word_is_worth_more_than_a_table(self, config: Config, base: Path) -> None:
+        put(base, "a.safetensors")
+        table = Source({"a.safetensors": "b" * 64}, priority=90, trusted=True)
+
+        assert only(verify(config, backends={"table": table}, accept=True)).condition is Condition.OK
+        assert only(verify(config, backends={"table": table})).against == "history"
+
+    def test_neither_a_corrupt_file_nor_one_that_a_plan_pins_is_accepted(self, config: Config, base: Path) -> None:
+        put(base, "a.safetensors")
+        put(base, "b.safetensors", b"")
+        plan = Plan((PlannedFile(folder="loras", name="a.safetensors", sha256="b" * 64),))
+
+        assert only(verify(config, plan=plan, accept=True)).condition is Condition.CHANGED
+        assert only(verify(config, base / "models" / "loras" / "b.safetensors", accept=True)).condition == "corrupt"
+
+
 class TestQuarantine:
     def test_without_being_asked_nothing_is_moved(self, config: Config, base: Path) -> None:
         path = put(base, "a.safetensors", b"")

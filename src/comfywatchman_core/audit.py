@@ -43,6 +43,7 @@ class Audit:
     :param online: Sources that need the network may be asked.
     :param full: Read every file again, whatever is remembered.
     :param quarantine: Rename files that are corrupt.
+    :param accept: From now on hold files that were changed to what they are. A plan is not changed by that.
     :param on_verified: Called with each file when it is known what it is.
     :param on_reading: Called before files are read, with their number and bytes.
     """
@@ -54,6 +55,7 @@ class Audit:
     online: bool = True
     full: bool = False
     quarantine: bool = False
+    accept: bool = False
     on_verified: Callable[[Verified], None] = lambda verified: None
     on_reading: Callable[[int, int], None] = lambda files, size: None
     cancelled: Callable[[], bool] = lambda: False
@@ -153,7 +155,15 @@ class Audit:
             return
         if self.quarantine and condition is Condition.CORRUPT:
             verified = self._quarantined(target, verified)
-        self._tell(verified)
+        self._tell(self._accepted(verified))
+
+    def _accepted(self, verified: Verified) -> Verified:
+        if not self.accept or verified.condition is not Condition.CHANGED or verified.against == "plan":
+            return verified
+        assert verified.sha256 is not None
+        self.memory.history.accept(verified.path, verified.folder, verified.name, verified.size, verified.sha256)
+        note = f"accepted as it is, where {verified.against} says {verified.expected}"
+        return evolve(verified, condition=Condition.OK, note=note)
 
     def _expected(self, target: Target, seen: Seen) -> tuple[str | None, str]:
         """The SHA256 that the file should have, and who says so: the first who knows."""
@@ -201,9 +211,10 @@ class Audit:
             del self._open[verified.path]
             seen = Seen(sha256=verified.sha256)
             condition, note = _compared(seen, statement.sha256, statement.voice)
-            self._tell(
-                evolve(verified, condition=condition, note=note, expected=statement.sha256, against=statement.voice)
+            verified = evolve(
+                verified, condition=condition, note=note, expected=statement.sha256, against=statement.voice
             )
+            self._tell(self._accepted(verified))
 
     def _tell(self, verified: Verified) -> None:
         self._files.append(verified)

@@ -61,7 +61,8 @@ class Verified:
     def failure(self) -> Failure | None:
         """What is wrong, as a report says it; ``None`` for ``ok``, ``unknown`` and ``missing``."""
         if self.condition is Condition.CHANGED:
-            hint = "If the change is not yours, delete the file and run `comfywatchman get` again."
+            hint = "If the change is not yours, delete the file and run `comfywatchman get`; "
+            hint += "if it is, write a new plan." if self.against == "plan" else "if it is, run again with --accept."
             return Failure(code=ErrorCode.CHECKSUM_MISMATCH, message=f"{self.path}: {self.note}", hint=hint)
         if self.condition is Condition.CORRUPT:
             differs = self.expected is not None and self.sha256 != self.expected

@@ -38,7 +38,8 @@ def hash_files(
     """Read *files* and yield each when it is done, in no order.
 
     As many at a time as there are cores for this process; from a disk with moving heads one at a time, because
-    it reads two files at once more slowly than one after the other. Memory: a quarter of a mebibyte for each file under way.
+    it reads two files at once more slowly than one after the other. Memory: a quarter of a mebibyte for each file
+    under way.
 
     :raises Cancelled: The caller asked to stop.
     """

@@ -129,6 +129,7 @@ class Watchman:
         plan: Plan | None = None,
         full: bool = False,
         quarantine: bool = False,
+        accept: bool = False,
         on_verified: Callable[[Verified], None] = lambda verified: None,
         on_reading: Callable[[int, int], None] = lambda files, size: None,
         on_event: Callable[[Event], None] | None = None,
@@ -139,6 +140,7 @@ class Watchman:
         :param paths: Files, or directories of them; by default those of *plan*, or every model there is.
         :param full: Read every file again; otherwise one that did not change is judged by what it was.
         :param quarantine: Rename what is corrupt to ``NAME.bad-…``.
+        :param accept: From now on hold files that were changed to what they are.
         :param on_verified: Called with each file as soon as it is known what it is.
         :param on_reading: Called before files are read, with their number and bytes.
         :raises UsageError: A path does not exist, or nothing says where models are.
@@ -161,6 +163,7 @@ class Watchman:
                 online=not self.config.offline,
                 full=full,
                 quarantine=quarantine,
+                accept=accept,
                 on_verified=on_verified,
                 on_reading=on_reading,
                 cancelled=run.cancelled,
@@ -229,9 +232,13 @@ class Watchman:
 def _by_name(backends: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:
     if isinstance(backends, Mapping):
         return dict(backends)
-    return {
-        str(getattr(one, "name", "") or type(one).__name__.lower().removesuffix("backend")): one for one in backends
-    }
+    named: dict[str, Any] = {}
+    for one in backends:
+        name = str(getattr(one, "name", "") or type(one).__name__.lower().removesuffix("backend"))
+        if name in named:
+            raise UsageError(f"two back ends are called {name}", hint="Pass them by name, as a mapping.")
+        named[name] = one
+    return named
 
 
 def scan(what: What | Iterable[What] = (), **options: Any) -> Report:

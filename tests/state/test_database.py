@@ -338,6 +338,17 @@ def test_a_read_only_database_is_read_and_told_once(tmp_path: Path) -> None:
     assert "read-only" in told[0] or "cannot be used" in told[0]
 
 
+@pytest.mark.parametrize("value", ["\ud800", 1 << 70])
+def test_a_value_that_no_column_can_hold_is_told_and_harms_no_other(path: Path, told: list[str], value: object) -> None:
+    database = Database(path, tell=told.append)
+
+    assert not database.write(PUT, [("a", value, "", "", 0.0, 0, 0)])
+
+    assert len(told) == 1
+    assert database.write(PUT, [row("b")])
+    assert database.read(ALL) == [("b",)]
+
+
 def test_many_threads_share_one_database(path: Path, told: list[str]) -> None:
     database = Database(path, tell=told.append)
 

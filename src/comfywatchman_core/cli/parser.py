@@ -90,6 +90,7 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--full", action="store_true", help="read every file again, also what did not change")
     what.add_argument("--offline", action="store_true", default=None, help="open no socket: ask no publisher")
     what.add_argument("--quarantine", action="store_true", help="rename corrupt files to NAME.bad-…")
+    what.add_argument("--accept", action="store_true", help="from now on hold changed files to what they are")
     _add_output(verify)
     _add_plugins(verify)
 

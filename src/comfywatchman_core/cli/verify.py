@@ -40,6 +40,7 @@ def verify(config: Config, options: Namespace) -> int:
             plan=plan,
             full=options.full,
             quarantine=options.quarantine,
+            accept=options.accept,
             on_verified=_teller(options),
             on_reading=_tell_reading if not (options.quiet or options.json) else lambda files, size: None,
             on_event=_listener(options),

@@ -7,13 +7,13 @@ import sqlite3
 import stat
 import struct
 import threading
-import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from operator import methodcaller
 from pathlib import Path
 from typing import Any, TypeVar
 
+from .door import alone_in
 from .filesystems import shares_memory
 from .salvage import salvage
 from .schema import APPLICATION, STEPS, TABLES
@@ -24,8 +24,6 @@ _PATIENCE = 10.0
 _IMPATIENT = 0.2
 """Seconds to wait for other processes; after the first time that was in vain, only briefly."""
 _MOST_LOCKOUTS = 5
-_DOOR = 5.0
-"""Seconds to wait for another process that opens the database."""
 
 _HEADER = struct.Struct(">60xI4xI")  # user_version and application_id (sqlite.org/fileformat2.html, 1.3)
 
@@ -109,6 +107,9 @@ class Database:
                     if is_second or not _is_damage(error) or not self._begin_anew(error):
                         self._give_up(error)
                         return otherwise
+                except (ValueError, OverflowError) as error:  # a text or a number that no column can hold
+                    self._say("value", f"something is not remembered: {error}")
+                    return otherwise
                 except OSError as error:
                     self._switch_off(f"the state in {self.path} cannot be used: {error.strerror or error}")
                     return otherwise
@@ -120,7 +121,7 @@ class Database:
     def _open(self) -> sqlite3.Connection | None:
         if self._is_off or self.path is None or not self._prepare(self.path):
             return None
-        with _door(self.path.parent):
+        with alone_in(self.path.parent):
             self._opened = _inode(self.path)
             self._connection = self._connected(self.path)
         return self._connection
@@ -202,7 +203,7 @@ class Database:
             return False
         aside = path.with_name(f"{path.name}.damaged")
         try:
-            with _door(path.parent):
+            with alone_in(path.parent):
                 if _inode(path) != self._opened:
                     return True  # another process did it already
                 for suffix in ("-wal", "-shm", "-journal", ""):
@@ -258,33 +259,6 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         raise
-
-
-@contextmanager
-def _door(directory: Path) -> Iterator[None]:
-    """One process at a time opens a database or puts it aside, so that no log meets another's database.
-
-    Where the system cannot lock, or somebody who was stopped holds the lock, it is done without.
-    """
-    descriptor = None
-    with suppress(ImportError, OSError):
-        import fcntl
-
-        descriptor = os.open(directory, os.O_RDONLY)
-        end = time.monotonic() + _DOOR
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                if time.monotonic() > end:
-                    break
-                time.sleep(0.01)
-    try:
-        yield
-    finally:
-        if descriptor is not None:
-            os.close(descriptor)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

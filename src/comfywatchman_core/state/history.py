@@ -21,7 +21,8 @@ from .database import Database
 from .seals import seal
 
 _MOST_ATTEMPTS = 100
-_PLACED = (Status.DOWNLOADED.value, Status.LINKED.value)
+ACCEPTED = "accepted"
+_PLACED = (Status.DOWNLOADED.value, Status.LINKED.value, ACCEPTED)
 
 _COLUMNS = (
     "at", "status", "folder", "name", "path", "backend", "match", "reference", "url", "size", "sha256", "verdict",
@@ -36,7 +37,7 @@ class Record:
     at: float
     """Unix time at which it ended, by the clock of that moment."""
     status: str
-    """``downloaded``, ``linked`` or ``failed``."""
+    """``downloaded``, ``linked``, ``failed``; ``accepted`` for a file that the user put there, and wants as it is."""
     folder: str
     name: str
     path: Path | None
@@ -97,6 +98,15 @@ class History:
             json.dumps(_clean(error_object(error) or {})),
             json.dumps(attempts),
         )
+        self._write(row)
+
+    def accept(self, path: Path, folder: str, name: str, size: int | None, sha256: str) -> None:
+        """Write down that the file at *path* is right as it is, whatever was downloaded there before."""
+        place = os.fsencode(os.path.abspath(path))
+        about = (float(self._now()), ACCEPTED, printable(folder), printable(name), place)
+        self._write((*about, "", "", "", "", size, sha256, "", None, "{}", "[]"))
+
+    def _write(self, row: tuple[object, ...]) -> None:
         marks = ", ".join("?" * (len(row) + 1))
         self._database.write(
             f"INSERT INTO history ({', '.join(_COLUMNS)}, seal) VALUES ({marks})", [(*row, seal(*row))]
