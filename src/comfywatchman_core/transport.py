@@ -94,7 +94,7 @@ class Exchange:
         What is read from then on must not be used: Python's TLS sockets, once shut down, hand out what is left
         in the buffer without decrypting it.
         """
-        with suppress(OSError, ValueError):  # it has ended by itself
+        with suppress(OSError, ValueError, RuntimeError):  # it has ended by itself
             self._response.shutdown()
 
     def close(self) -> None:

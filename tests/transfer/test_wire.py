@@ -119,7 +119,7 @@ class TestCertificates:
         monkeypatch.setattr(ramp, "_TRY_AGAIN", 0.0)
         monkeypatch.setattr(download, "_TICK", 0.005)
         run = Run(secure, tmp_path / "models")
-        secure.play(PATH, Scene(pace=10 << 20))
+        secure.play(PATH, Scene(pace=2 << 20))
 
         run.fetch(run.candidate(PATH, digest=False))
 
