@@ -237,6 +237,14 @@ class TestDestination:
         with pytest.raises(UnsafeName):
             install(tmp_path).destination("vae", PurePosixPath(name))
 
+    @pytest.mark.parametrize("name", ["evil.py", "x.yaml", "x.engine", "x.zip", "EasyNegative", "x.safetensors.exe"])
+    def test_a_name_that_is_no_models_is_refused(self, name: str, tmp_path: Path) -> None:
+        with pytest.raises(UnsafeName, match="does not end like a model file"):
+            install(tmp_path).destination("vae", PurePosixPath(name))
+
+    def test_classifiers_have_no_suffix(self, tmp_path: Path) -> None:
+        assert install(tmp_path).destination("classifiers", PurePosixPath("yes")).name == "yes"
+
     @pytest.mark.parametrize("where", ["custom_nodes", "web/x", "user", "input", "."])
     def test_a_configured_folder_inside_code_or_settings_is_never_written_to(self, where: str, tmp_path: Path) -> None:
         folders = install(tmp_path, f"a:\n  is_default: true\n  my_key: {where}\n")

@@ -53,6 +53,14 @@ def test_the_same_file_in_another_sub_folder_is_the_declared_one() -> None:
     assert only(graph(loader)).url == "https://example.com/ink.safetensors"
 
 
+def test_the_same_name_in_two_sub_folders_is_two_files() -> None:
+    loader = node(
+        "LoraLoader", ["fp8/ink.safetensors", 1, 1], **declared("fp16/ink.safetensors", "loras", "https://x/y")
+    )
+
+    assert only(graph(loader)).url is None
+
+
 def test_models_may_be_declared_at_the_root() -> None:
     entry = {"name": "ae.safetensors", "url": "https://example.com/root", "directory": "vae"}
 

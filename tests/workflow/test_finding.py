@@ -100,11 +100,21 @@ class TestReadingWhatWasFound:
             read_workflow(tmp_path / "plain.png")
 
     @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no named pipes here")
-    def test_a_named_pipe_is_not_waited_for(self, tmp_path: Path) -> None:
+    def test_a_pipe_is_read_where_it_is_named_and_passed_over_in_a_directory(self, tmp_path: Path) -> None:
         os.mkfifo(tmp_path / "pipe.json")
+        writer = threading.Thread(target=(tmp_path / "pipe.json").write_text, args=(TestReadingMany.GOOD,))
 
-        with pytest.raises(WorkflowError, match="not an ordinary file"):
-            read_workflow(tmp_path / "pipe.json")
+        assert found(tmp_path) == []
+        writer.start()
+        read = read_workflow(tmp_path / "pipe.json")
+        writer.join()
+
+        assert [request.label for request in read.requests] == ["vae/ae.safetensors"]
+
+    @pytest.mark.skipif(not os.path.exists("/dev/zero"), reason="no such device here")
+    def test_a_device_that_never_ends_is_given_up(self) -> None:
+        with pytest.raises(WorkflowError, match="gives more than"):
+            read_workflow(Path("/dev/zero"))
 
     def test_a_directory_and_a_missing_file_are_errors(self, tmp_path: Path) -> None:
         for path in (tmp_path, tmp_path / "nowhere.json"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -33,6 +34,33 @@ heavy = {"requests", "urllib3", "httpx", "huggingface_hub", "PIL", "mutagen", "y
 assert not heavy, heavy
 print(count)
 """
+
+
+COMMAND = """
+import socket, sys
+
+def refuse(*arguments, **options):
+    raise AssertionError("a socket was opened")
+
+socket.socket.__init__ = refuse
+socket.getaddrinfo = socket.create_connection = refuse
+
+from comfywatchman_core.cli import main
+
+sys.exit(main(["scan", "--json", "--comfyui", sys.argv[1], sys.argv[1]]))
+"""
+
+
+def test_the_command_opens_none_with_every_installed_back_end(tmp_path: Path) -> None:
+    loader = node("VAELoader", ["ae.safetensors"], **declared("ae.safetensors", "vae", "https://example.com/ae"))
+    (tmp_path / "w.json").write_text(json.dumps(graph(loader)))
+
+    done = subprocess.run([sys.executable, "-c", COMMAND, str(tmp_path)], capture_output=True, text=True, timeout=60)
+
+    result = json.loads(done.stdout.splitlines()[-1])
+    assert "a socket was opened" not in done.stderr
+    assert (done.returncode, result["event"]) == (4, "result")
+    assert [(file["name"], file["status"]) for file in result["files"]] == [("ae.safetensors", "missing")]
 
 
 def test_no_socket_is_opened_and_nothing_heavy_is_imported(tmp_path: Path) -> None:

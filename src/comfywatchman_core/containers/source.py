@@ -74,18 +74,25 @@ class Source:
 
 @contextmanager
 def open_source(path: Path) -> Iterator[Source]:
-    """Open *path* for the block.
+    """Open *path* for the block. What is no ordinary file, a pipe for one, is read to its end first, within bounds.
 
-    :raises WorkflowError: It is no ordinary file, or cannot be read.
+    :raises WorkflowError: It cannot be read.
     """
     try:
-        # O_NONBLOCK: a named pipe among the workflows would otherwise wait for its writer.
-        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0) | getattr(os, "O_NONBLOCK", 0))
-    except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise WorkflowError(f"it cannot be opened: {reason}") from error
-    with os.fdopen(descriptor, "rb") as file:
-        status = os.fstat(file.fileno())
-        if not stat.S_ISREG(status.st_mode):
-            raise WorkflowError("it is not an ordinary file")
-        yield Source(file, status.st_size)
+        file = open(path, "rb")  # noqa: SIM115  (closed below; what goes wrong in the block is told apart)
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        raise WorkflowError(f"it cannot be opened: {getattr(error, 'strerror', None) or error}") from error
+    with file:
+        try:
+            status = os.fstat(file.fileno())
+            ordinary = stat.S_ISREG(status.st_mode)
+            yield Source(file, status.st_size) if ordinary else Source.of_bytes(_whole(file))
+        except OSError as error:
+            raise WorkflowError(f"it cannot be read: {error.strerror or error}") from error
+
+
+def _whole(file: BinaryIO) -> bytes:
+    data = file.read(MAX_TEXT + 1)
+    if len(data) > MAX_TEXT:
+        raise WorkflowError(f"it gives more than {MAX_TEXT} bytes, more than a workflow may have")
+    return data

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from attrs import field, frozen
 
 from comfywatchman_core.errors import UnsafeName
-from comfywatchman_core.names import safe_name
+from comfywatchman_core.names import MODEL_EXTENSIONS, has_model_extension, safe_name
 
 from .extra_paths import ExtraPath, read_extra_paths
 from .keys import canonical_key, is_folder_key, is_forbidden, key_table
@@ -169,9 +169,15 @@ class ModelFolders:
         The root is, in this order: one below ComfyUI-Manager's ``download_model_base``, the one that
         an ``is_default`` section puts first, the one that bears the key's own name, the first.
 
-        :raises UnsafeName: *key* is no model folder, or the place lies outside the model folders.
+        :raises UnsafeName: *key* is no model folder, *name* is none of a model, or the place lies outside the
+            model folders.
         """
         name = safe_name(name)
+        if not has_model_extension(name) and "" not in self.extensions(key):
+            raise UnsafeName(
+                f"{str(name)[:120]!a} does not end like a model file",
+                hint=f"What is written ends in one of {', '.join(sorted(MODEL_EXTENSIONS))}.",
+            )
         root = self.target_root(key)
         path = root / name
         self._check_inside(key, path)

@@ -57,13 +57,15 @@ class Declared:
     def match(self, name: str) -> Declaration | None:
         """Find the entry for the file that is selected as *name*; one for another file is stale and does not count.
 
-        The same file in another sub-folder is the same file, and a name without a suffix is that of any.
+        A name with a sub-folder and one without are the same file, and a name without a suffix is that of any.
         """
         if not self._by_key:
             return None
         key = same_name_key(name)
         base = key.rpartition("/")[2]
         found = self._by_key.get(key) or self._by_base.get(base)
+        if found is not None and found.key != key and "/" in key and "/" in found.key:
+            found = None  # two files of one name, told apart by their sub-folders
         if found is None and not names_a_file(name):
             found = self._by_stem.get(base)
         return found

@@ -23,7 +23,7 @@ def find_workflows(directory: Path) -> Iterator[Path]:
     """Walk *directory*, sorted, and yield every file of a kind that may carry a workflow.
 
     Links are followed, ``.git`` is skipped, and a directory is entered once
-    however many links lead to it. Model files are left out: what ComfyUI
+    however many links lead to it. Pipes and devices are not waited for. Model files are left out: what ComfyUI
     merged a checkpoint from is not what its owner wants fetched. Pass such a
     file itself to have it read.
     """
@@ -45,7 +45,7 @@ def find_workflows(directory: Path) -> Iterator[Path]:
             if _is_directory(entry):
                 if entry.name != ".git":
                     below.append(entry.path)
-            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES:
+            elif os.path.splitext(entry.name)[1].lower() in SUFFIXES and _is_readable(entry):
                 yield Path(entry.path)
         waiting += reversed(below)
 
@@ -55,6 +55,14 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
         return entry.is_dir()
     except OSError:
         return False
+
+
+def _is_readable(entry: os.DirEntry[str]) -> bool:
+    """Say whether reading *entry* ends: true as well for a link that leads nowhere, which is told of when it is read."""
+    try:
+        return entry.is_file() or entry.is_symlink()
+    except OSError:
+        return True
 
 
 def read_workflows(

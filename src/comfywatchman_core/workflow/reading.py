@@ -50,8 +50,6 @@ def read_workflow(path: Path, *, label: str = "", loaders: LoaderTable | None = 
             return _read(source, label, loaders)
     except WorkflowError as error:
         raise type(error)(f"{label}: {error}", hint=error.hint) from error
-    except OSError as error:
-        raise WorkflowError(f"{label}: it cannot be read: {error.strerror or error}") from error
 
 
 def read_workflow_bytes(data: bytes, *, label: str, loaders: LoaderTable | None = None) -> Workflow:
