@@ -58,7 +58,7 @@ def _is_directory(entry: os.DirEntry[str]) -> bool:
 
 
 def _is_readable(entry: os.DirEntry[str]) -> bool:
-    """Say whether reading *entry* ends: true as well for a link that leads nowhere, which is told of when it is read."""
+    """Say whether reading *entry* ends; so it does for a link that leads nowhere, which is told of then."""
     try:
         return entry.is_file() or entry.is_symlink()
     except OSError:
