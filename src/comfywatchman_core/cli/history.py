@@ -87,7 +87,7 @@ def _lines(record: Record, *, verbose: bool, colored: bool) -> Iterator[str]:
         f"sha256 {record.sha256[:12]}…" if record.sha256 and not verbose else "",
     ]
     note = ", ".join(filter(None, details))
-    when = (_time(record.at) or "?").replace("T", " ").removesuffix("Z")
+    when = _time(record.at).replace("T", " ").removesuffix("Z")
     yield f"{when}  {status} {printable(record.label)}{f'  ({printable(note)})' if note else ''}"
     if record.error is not None:
         yield f"                     {printable(str(record.error.get('message', '')))}"
@@ -97,9 +97,9 @@ def _lines(record: Record, *, verbose: bool, colored: bool) -> Iterator[str]:
                 yield f"                     {printable(str(about))}"
 
 
-def _time(at: float) -> str | None:
-    """Spell a moment in UTC; ``None`` for one that no calendar has."""
+def _time(at: float) -> str:
+    """Spell a moment in UTC; one that no calendar has, as Unix time."""
     try:
         return datetime.datetime.fromtimestamp(at, datetime.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
-        return None
+        return f"@{at:.0f}"
