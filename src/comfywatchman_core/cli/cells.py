@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from attrs import frozen
 from rich.cells import cell_len
 
@@ -32,9 +34,16 @@ class Glyphs:
 
 def shown(text: str, encoding: str) -> str:
     """Spell *text* so that its width is what it seems: one printable line of characters that *encoding* has."""
-    # Whether a variation selector changes the width of the sign before it is a matter of the terminal's age.
-    text = printable(text).translate(_VARIATION_SELECTORS)
+    # Whether a variation selector changes the width of the sign before it is a matter of the terminal's age, and how
+    # wide a sign is that no table knows is anybody's guess.
+    text = "".join(map(_known, printable(text).translate(_VARIATION_SELECTORS)))
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _known(character: str) -> str:
+    if unicodedata.category(character) not in ("Cn", "Co"):
+        return character
+    return f"\\u{ord(character):04x}" if character <= "\uffff" else f"\\U{ord(character):08x}"
 
 
 def cut_middle(text: str, width: int, mark: str) -> str:

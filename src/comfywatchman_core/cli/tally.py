@@ -60,6 +60,8 @@ class Transfer:
     seconds: float | None = None
     """How long the state lasts from then on, where that is known."""
     reason: str = ""
+    moved: float = 0.0
+    """When bytes came last."""
 
     @property
     def left(self) -> float | None:
@@ -180,7 +182,8 @@ class Tally:
 
     def _transfer(self, label: str) -> Transfer:
         if label not in self.transfers:
-            self.transfers[label] = Transfer(label=label, source=self._sources.get(label, ""), since=self._clock())
+            now = self._clock()
+            self.transfers[label] = Transfer(label=label, source=self._sources.get(label, ""), since=now, moved=now)
         return self.transfers[label]
 
     def _begin(self, event: DownloadStarted) -> None:
@@ -200,6 +203,7 @@ class Tally:
             self._gains.append((self._clock(), event.received - before))
         self._received[event.label] = event.received
         transfer.received, transfer.rate, transfer.state = event.received, event.rate, None
+        transfer.moved = self._clock()
         if event.size is not None:
             transfer.size = event.size
             self._note_size(event.label, event.size)
@@ -209,7 +213,9 @@ class Tally:
             self.pause = Transfer(label="")
         transfer = self._transfer(event.label) if event.label else self.pause
         assert transfer is not None
-        if transfer.state is not event.state or event.state is TransferState.WAITING:
+        if event.state is TransferState.STALLED:
+            transfer.since = transfer.moved  # it is told of late, when it is certain
+        elif transfer.state is not event.state or event.state is TransferState.WAITING:
             transfer.since = self._clock()
         transfer.state, transfer.seconds, transfer.reason = event.state, event.seconds, event.reason
 
