@@ -184,6 +184,19 @@ class TestFolder:
 
         assert [request.folder for request in intake.requests] == ["diffusion_models", "vae"]
 
+    @pytest.mark.parametrize(
+        ("folder", "key"),
+        [("VAE", "vae"), ("Unet", "diffusion_models"), ("ipadapter", "ipadapter"), ("my_pack", "my_pack")],
+    )
+    def test_a_known_key_is_meant_however_its_letters_are_cased(
+        self, folders: ModelFolders, folder: str, key: str
+    ) -> None:
+        """On a disk that tells cases apart, ComfyUI never looks into ``VAE``."""
+        named = take_in(["https://h.example/a.safetensors"], folders, folder=folder)
+
+        assert named.requests[0].folder == key
+        assert take_in([f"{folder}/a.safetensors"], folders).requests[0].folder == key
+
     @pytest.mark.parametrize("folder", ["../loras", "/etc", "custom_nodes", "input", "a\0b", "user"])
     def test_one_that_is_none_for_models_is_a_mistake_of_the_user(self, folders: ModelFolders, folder: str) -> None:
         with pytest.raises(UsageError, match=r".") as caught:

@@ -92,12 +92,21 @@ def _destination(folder: str, folders: ModelFolders) -> str:
     if not folder:
         return ""
     try:
-        key = folders.canonical(str(safe_name(folder)))
+        key = _key(str(safe_name(folder)), folders)
     except UnsafeName as error:
         raise UsageError(str(error), hint=_FOLDER_HINT) from error
     if not folders.roots(key):
         raise UsageError(f"{addresses.printable(folder)} is not a folder for models", hint=_FOLDER_HINT)
     return key
+
+
+def _key(text: str, folders: ModelFolders) -> str:
+    """The folder key that *text* means: a known one however its letters are cased, else as it stands."""
+    known = tuple(folders.keys())
+    for spelled in (text, text.lower()):
+        if (key := folders.canonical(spelled)) in known:
+            return key
+    return next((key for key in known if key.casefold() == text.casefold()), folders.canonical(text))
 
 
 def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest], bool]]:
@@ -132,7 +141,7 @@ def as_reference(text: str, folders: ModelFolders) -> ModelRequest | None:
     parts = text.replace("\\", "/").split("/", 1)
     if len(parts) == 2 and folders.is_folder_key(parts[0]) and has_model_extension(text):
         try:
-            return ModelRequest(name=safe_name(parts[1]), folder=folders.canonical(parts[0]))
+            return ModelRequest(name=safe_name(parts[1]), folder=_key(parts[0], folders))
         except UnsafeName as error:
             raise UsageError(str(error), hint=error.hint) from error
     if _REFERENCE.fullmatch(text):

@@ -117,7 +117,7 @@ class Search:
             code=ErrorCode.NOT_FOUND,
             message=f"{name}: no source knows it",
             hint="Check the name; if you know where it is, pass the address: "
-            f"`comfywatchman get https://… --folder {self.request.folder or 'FOLDER'}`.",
+            f"`comfywatchman get https://… --folder {shlex.quote(self.request.folder or 'FOLDER')}`.",
         )
 
     def _unasked(self, name: str) -> Failure:
