@@ -74,6 +74,10 @@ class TestThreeLines:
 
         assert report.entries[0].backend == "shelf"
 
+    def test_two_back_ends_of_one_name_do_not_push_each_other_out(self, workflow: Path, models: Path) -> None:
+        with pytest.raises(UsageError, match="shelf"):
+            cw.ensure_models(workflow, models_dir=models, backends=[Shelf("http://h"), Shelf("http://i")])
+
     def test_scan_and_plan_are_the_steps_before(
         self, source: tuple[Files, Shelf], workflow: Path, models: Path
     ) -> None:
