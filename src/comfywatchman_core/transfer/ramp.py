@@ -17,6 +17,10 @@ _GAIN = 0.3
 """The part of a proportional gain that is gain enough."""
 _TRY_AGAIN = 10.0
 _FIRST_STEP = 4
+_LONG_WAY = 0.02
+"""Seconds of latency from which on one connection is not waited for: it takes many of them to get up to speed."""
+_LARGE = 16 << 20
+"""Bytes to come from which on that is worth it."""
 
 
 class Ramp:
@@ -49,6 +53,8 @@ class Ramp:
         :param latency: Seconds that the last request took until its answer began.
         """
         now = self._clock()
+        if self._from is None and not self._base[0] and latency > _LONG_WAY and left > _LARGE:
+            self.target = max(self.target, min(self._most, _FIRST_STEP))
         if flowing < self.target or not left:
             self._from = None
             return self.target
