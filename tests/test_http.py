@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from standins.certificates import Certificate, self_signed
 
-from comfywatchman_core import addresses
+from comfywatchman_core import addresses, peers
 from comfywatchman_core.errors import AuthRequired, BackendError, Cancelled, ErrorCode
 from comfywatchman_core.http import ApiClient, HttpAnswer, Transport, TransportError, with_query
 from comfywatchman_core.pacing import HostGates
@@ -298,6 +298,20 @@ class TestPrivateAddresses:
             Transport().open("GET", inside.url)
 
         assert inside.asked == []
+
+    @pytest.mark.parametrize("host", ["127.0.0.1", "localhost", "[::1]", "0x7f.1", "2130706433"])
+    def test_no_redirect_of_a_strangers_address_leads_into_the_users_network(
+        self, trusted: Certificate, monkeypatch: pytest.MonkeyPatch, host: str
+    ) -> None:
+        real = addresses.leads_inside
+
+        with serve(to(f"https://{host}:9/latest/meta-data"), tls=trusted.server) as outside:
+            monkeypatch.setattr(addresses, "leads_inside", lambda url: not url.startswith(outside.url) and real(url))
+            monkeypatch.setattr(peers, "is_private", lambda address: False)
+            with pytest.raises(BackendError, match="private address"):
+                Transport().open("GET", outside.url)
+
+        assert len(outside.asked) == 1
 
     def test_a_public_endpoint_may_not_redirect_into_the_users_network(
         self, trusted: Certificate, monkeypatch: pytest.MonkeyPatch
