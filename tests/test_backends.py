@@ -508,6 +508,14 @@ class TestAsking:
             (told,) = ask(load(shelf=backend(1, trouble)))
             assert "s3cr3t" not in repr(told.attempt)
 
+    def test_a_whole_page_in_an_error_is_cut(self) -> None:
+        for trouble in (BackendError("x" * 100_000, hint="y" * 100_000), RuntimeError("x" * 100_000)):
+            (told,) = ask(load(shelf=backend(1, trouble)))
+            failure = told.attempt.failure
+            assert failure is not None
+            assert len(failure.message) <= 1000
+            assert len(failure.hint or "") <= 1000
+
     def test_numbers_that_no_json_can_hold_do_not_reach_the_record(self) -> None:
         (told,) = ask(load(shelf=backend(1, BackendError("x", retry_after=float("inf")))))
 

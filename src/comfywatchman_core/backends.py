@@ -30,6 +30,8 @@ UNRECOVERABLE = (Cancelled, MemoryError, KeyboardInterrupt)
 """What no record is made of: it is for the run, not for the back end that was at work."""
 
 __all__ = ["CORE", "KNOWS", "UNRECOVERABLE", "Answer", "Backends", "Listing", "State", "TimedOut", "failure_of", "load"]
+_LONGEST = 1000
+"""Characters of a message: back ends pass on what servers say, and that may be a whole page."""
 
 KNOWS = 80
 """Back ends of this priority and above know without searching; those below search."""
@@ -184,17 +186,17 @@ def failure_of(error: BaseException, backend: str) -> Failure:
     """Turn what back end *backend* raised into a value for the report, without secrets."""
     if isinstance(error, BackendError):
         failure = error.failure
-        hint = redact_text(failure.hint) if failure.hint else None
+        hint = redact_text(failure.hint)[:_LONGEST] if failure.hint else None
         return Failure(
             code=failure.code,
-            message=redact_text(failure.message),
+            message=redact_text(failure.message)[:_LONGEST],
             hint=hint,
             http_status=failure.http_status,
             retry_after=_finite(failure.retry_after),
         )
     return Failure(
         code=ErrorCode.BACKEND_FAILED,
-        message=redact_text(f"{backend} failed: {type(error).__name__}: {error}")[:500],
+        message=redact_text(f"{backend} failed: {type(error).__name__}: {error}")[:_LONGEST],
         hint=f"This is a fault of the back end; `--disable {backend}` leaves it out.",
     )
 
