@@ -402,6 +402,29 @@ class TestExitCodes:
         assert "Traceback" not in captured.err
         assert json.loads(captured.out.splitlines()[-1])["exit_code"] == 1
 
+    @pytest.mark.parametrize("verbose", [False, True])
+    def test_a_fault_at_one_file_is_told_and_its_traceback_only_on_demand(
+        self,
+        server: tuple[Files, Origin],
+        verbose: bool,
+        monkeypatch: pytest.MonkeyPatch,
+        capsys: pytest.CaptureFixture[str],
+    ) -> None:
+        from comfywatchman_core.delivery import Delivery
+
+        def broken(*_: object) -> None:
+            raise ZeroDivisionError(f"oops at https://h.example/?token={TOKEN}")
+
+        server[0].by_path["x.safetensors"] = INK
+        monkeypatch.setattr(Delivery, "deliver", broken)
+
+        run(f"{server[1].url}/x.safetensors", "--folder", "loras", *(["-v"] if verbose else []))
+
+        captured = capsys.readouterr()
+        assert "ZeroDivisionError" in captured.out
+        assert ("Traceback" in captured.err) is verbose
+        assert TOKEN not in captured.out + captured.err
+
 
 @pytest.mark.skipif(os.name != "posix", reason="signals are posix")
 class TestInterruptions:

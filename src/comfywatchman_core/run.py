@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attrs import evolve
 
-from .addresses import printable
+from .addresses import printable, redact_text
 from .backends import Backends
 from .config import Config, Rules
 from .conversation import Surroundings
@@ -93,7 +93,8 @@ class Run:
                 self._listener(event)
             except Exception as error:  # somebody else's code, called from a thread that must go on
                 self._listener = None
-                logger.warning("the listener raised %s: %s; it is told nothing more", type(error).__name__, error)
+                reason = redact_text(f"{type(error).__name__}: {error}")
+                logger.warning("the listener raised %s; it is told nothing more", reason)
 
     def _count(self, entry: Entry) -> None:
         if entry.status is Status.DOWNLOADED:
@@ -274,7 +275,7 @@ class Run:
             logger.exception("unexpected failure at %s", job.request.label)
             failure = Failure(
                 code=ErrorCode.BACKEND_FAILED,
-                message=f"{job.request.label}: unexpected {type(error).__name__}: {error}",
+                message=redact_text(f"{job.request.label}: unexpected {type(error).__name__}: {error}")[:500],
                 hint="Please report this, with the output of -v.",
             )
             self.settle(job.failed(failure), place=place)

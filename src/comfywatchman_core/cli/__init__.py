@@ -92,8 +92,10 @@ def _run(options: Namespace) -> int:
     message, hint, code = "", None, 1
     try:
         from .commands import run
+        from .logs import told_logs
 
-        code = run(options)
+        with told_logs(verbose=getattr(options, "verbose", False)):
+            code = run(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:
@@ -107,7 +109,10 @@ def _run(options: Namespace) -> int:
     except Exception as error:  # a fault of this program: said in one sentence, and in full with -v
         if getattr(options, "verbose", False):
             raise
-        message, hint = f"unexpected {type(error).__name__}: {error}", "Please report this, with the output of -v."
+        from comfywatchman_core.addresses import redact_text
+
+        message = redact_text(f"unexpected {type(error).__name__}: {error}")
+        hint = "Please report this, with the output of -v."
     complain(message, hint)
     if getattr(options, "json", False):
         _print_result(message, hint, code)
