@@ -268,9 +268,9 @@ class Delivery:
         how = self.around.config.download.link
         sha256 = request.sha256 or offer.sha256
         size = offer.size if offer.size is not None else request.size
-        if how == "never" or sha256 is None:
-            return None
-        for source in same_bytes(self.standing.files(), sha256, size, self.standing.sha256_of):
+        if how == "never" or sha256 is None or size is None:
+            return None  # without a size every model on the disk would have to be hashed
+        for source in same_bytes(self.standing.of_size(size), sha256, size, self.standing.sha256_of):
             try:
                 is_same_file = lend(source, stage.target, how)
             except OSError:

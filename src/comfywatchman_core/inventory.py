@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from attrs import frozen
@@ -53,14 +54,31 @@ class _Listed:
 
 
 class _Listing:
-    """All files below one root."""
+    """All files below one root, kept up to date file by file."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.names = frozenset(walk(root))
+        self.names: set[str] = set()
         self.by_base: dict[str, list[str]] = {}
-        for name in sorted(self.names):
-            self.by_base.setdefault(same_name_key(name).rpartition("/")[2], []).append(name)
+        for name in sorted(walk(root)):
+            self._add(name)
+
+    def look_again(self, name: str) -> None:
+        """Enter or strike out one file, as the disk has it now."""
+        there = (self.root / name).is_file()
+        if there and name not in self.names:
+            self._add(name)
+        elif not there and name in self.names:
+            self.names.discard(name)
+            self.by_base[_base(name)] = [one for one in self.by_base[_base(name)] if one != name]
+
+    def _add(self, name: str) -> None:
+        self.names.add(name)
+        self.by_base.setdefault(_base(name), []).append(name)
+
+
+def _base(name: str) -> str:
+    return same_name_key(name).rpartition("/")[2]
 
 
 class Inventory:
@@ -79,6 +97,7 @@ class Inventory:
         self._listed = listed or {}
         self._lock = threading.Lock()
         self._listings: dict[Path, _Listing] = {}
+        self._sizes: dict[int, dict[Path, None]] | None = None
         self._defects: dict[tuple[Path, int, int], str | None] = {}
 
     def prepare(self, requests: Iterable[ModelRequest]) -> None:
@@ -94,17 +113,34 @@ class Inventory:
                 self._listings.update({listing.root: listing for listing in listings})
 
     def refresh(self, path: Path) -> None:
-        """Forget what was listed of the roots that hold *path*: a file was written or removed there."""
+        """Look at *path* again: a file was written or removed there."""
         with self._lock:
-            for root in [root for root in self._listings if path.is_relative_to(root)]:
-                del self._listings[root]
+            for listing in self._listings.values():
+                if path.is_relative_to(listing.root):
+                    listing.look_again(path.relative_to(listing.root).as_posix())
+            if self._sizes is not None:
+                self._measure(path, self._sizes)
 
-    def files(self) -> Iterator[Path]:
-        """Every model file below every root. Walks what was not walked yet."""
+    def of_size(self, size: int) -> tuple[Path, ...]:
+        """Every model file of exactly *size* bytes, below any root. The first call looks at all of them."""
+        with self._lock:
+            known = self._sizes
+        if known is None:
+            known = {}
+            for path in self._files():
+                self._measure(path, known)
+            with self._lock:
+                self._sizes = known
+        return tuple(known.get(size, ()))
+
+    def _files(self) -> Iterator[Path]:
         for root in self.folders.all_roots():
-            for name in sorted(self._listing(root).names):
-                if has_model_extension(name):
-                    yield root / name
+            yield from (root / name for name in sorted(self._listing(root).names) if has_model_extension(name))
+
+    @staticmethod
+    def _measure(path: Path, sizes: dict[int, dict[Path, None]]) -> None:
+        with suppress(OSError):  # gone since: whoever asks for it finds that out
+            sizes.setdefault(path.stat().st_size, {})[path] = None
 
     def locate(self, request: ModelRequest) -> Found:
         """Find the file that *request* names.

@@ -12,17 +12,12 @@ _FICLONE = 0x40049409
 """The ioctl that makes one file share another's blocks (ioctl_ficlonerange(2)); Btrfs, XFS and ZFS know it."""
 
 
-def same_bytes(
-    paths: Iterable[Path], sha256: str, size: int | None, digest_of: Callable[[Path], str]
-) -> Iterator[Path]:
+def same_bytes(paths: Iterable[Path], sha256: str, size: int, digest_of: Callable[[Path], str]) -> Iterator[Path]:
     """Find files among *paths* that hold exactly the bytes of *sha256*.
 
-    :param size: Bytes; files of another size are not read. Without it nothing is looked for: hashing every
-        model on a disk costs more than a download.
+    :param size: Bytes; files that have another size by now are not read.
     :param digest_of: Gives the SHA256 of a file; raises ``OSError`` where it cannot be read.
     """
-    if size is None:
-        return
     for path in paths:
         with suppress(OSError):
             if path.stat().st_size == size and digest_of(path) == sha256:

@@ -7,7 +7,7 @@ request: an intact file with other bytes than a known digest is a conflict.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -92,9 +92,9 @@ class Standing:
         except UnsafeName:
             return None  # told when the file would be written
 
-    def files(self) -> Iterator[Path]:
-        """Every model file that is there."""
-        return self.inventory.files()
+    def of_size(self, size: int) -> tuple[Path, ...]:
+        """Every model file of exactly *size* bytes that is there."""
+        return self.inventory.of_size(size)
 
     def sha256_of(self, path: Path) -> str:
         """The SHA256 of a file. :raises OSError: It cannot be read."""
