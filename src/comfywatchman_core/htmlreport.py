@@ -5,145 +5,170 @@ It shows what ``--json`` prints, and nothing that is not in there.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
-from html import escape
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from .atomic import write_text
 from .errors import UsageError
+from .htmlfiles import Scale, card, chip, commands, row
 from .jsonlines import result_line
-from .report import Report
-from .units import size_text, time_text
+from .markup import Html, tag, together
+from .report import ExitCode, Report
+from .units import size_text
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded, whatever a name manages to smuggle in; the empty icon keeps a browser from asking for one."""
 
-_TONES = {
-    "present": "good",
-    "downloaded": "good",
-    "linked": "good",
-    "elsewhere": "warn",
-    "planned": "warn",
-    "corrupt": "bad",
-    "missing": "bad",
-    "failed": "bad",
+_THERE = ("present", "elsewhere", "downloaded", "linked")
+_STOPPED = (ExitCode.INTERRUPTED, ExitCode.SIGTERM, ExitCode.SIGHUP)
+
+_GROUPS: Mapping[str, Sequence[str]] = {
+    "Not there, and why": ("failed", "missing", "corrupt"),
+    "Would be downloaded": ("planned",),
+    "Came in this run": ("downloaded", "linked"),
+    "Under another path": ("elsewhere",),
+    "Was there": ("present",),
+    "Left alone": ("inactive", "skipped"),
 }
+"""Heading → the statuses below it, in the order in which a reader asks for them."""
+
+_SHARES = (("present", "was there"), ("downloaded", "came now"), ("failed", "not there"), ("skipped", "left out"))
+_FOLDED_FROM = 12
+"""Workflows from which on their lists are folded."""
 
 
 def write_page(report: Report, path: Path) -> None:
     """Write the page of *report* to *path*, whole or not at all. :raises UsageError: It cannot be written."""
+    written = time.strftime("%Y-%m-%d %H:%M")
     try:
-        write_text(path, page(result_line(report)))
+        write_text(path, page(result_line(report), written=written))
     except OSError as error:
         reason = f"the report {path} cannot be written: {error.strerror}"
         raise UsageError(reason, hint="Pass another --report.") from error
 
 
-def page(result: Mapping[str, Any]) -> str:
-    """Spell *result*, the last line of ``--json``, as HTML."""
+def page(result: Mapping[str, Any], *, written: str = "") -> str:
+    """Spell *result*, the last line of ``--json``, as HTML.
+
+    :param written: When, for the reader; left out where it is empty.
+    """
     style = files("comfywatchman_core").joinpath("data/report.css").read_text("utf-8")
-    summary, listed = result["summary"], result["files"]
-    largest = max((one["size"] or 0 for one in listed), default=0)
-    verdict = "Everything needed is there" if result["ok"] else f"Not complete (exit code {result['exit_code']})"
-    body = "".join(
+    listed = result["files"]
+    scale = Scale.of(listed)
+    numbers = {id(one): number for number, one in enumerate(listed, start=1)}
+    title = _title(result)
+    body = together(
         (
-            f"<h1>{escape(verdict)}</h1>",
-            f'<p class="soft">{_plural(summary["workflows"], "workflow")}, ',
-            f"{_plural(summary['needed'], 'file')} needed</p>",
-            _counts(summary),
-            *_groups(listed, largest),
-            *_problems(result["problems"]),
+            _head(result, title, written),
+            _workflows(listed, numbers),
+            *_groups(listed, numbers, scale),
+            _notes(result["problems"]),
         )
     )
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<meta name="color-scheme" content="light dark">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
         '<link rel="icon" href="data:,">\n'
-        f"<title>comfywatchman: {escape(verdict)}</title>\n<style>\n{style}</style>\n</head>\n"
+        f"{tag('title', f'comfywatchman: {title}')}\n<style>\n{style}</style>\n</head>\n"
         f"<body>\n<main>\n{body}</main>\n</body>\n</html>\n"
     )
 
 
-def _counts(summary: Mapping[str, Any]) -> str:
-    shown = {name: summary[name] for name in ("present", "downloaded", "failed", "skipped", "inactive")}
-    cells = [f"<li><b>{count}</b>{escape(name)}</li>" for name, count in shown.items()]
-    cells.append(f"<li><b>{escape(size_text(summary['bytes']))}</b>transferred</li>")
-    return f'<ul class="counts">{"".join(cells)}</ul>\n'
+def _title(result: Mapping[str, Any]) -> str:
+    summary = result["summary"]
+    planned = sum(one["status"] == "planned" for one in result["files"])
+    if result["exit_code"] in _STOPPED:
+        return "Stopped before it was complete"
+    if summary["failed"]:
+        was_tried = any(one["status"] == "failed" for one in result["files"])
+        rest = "could not be had" if was_tried else "is missing" if summary["failed"] == 1 else "are missing"
+        return f"{summary['failed']} of {_plural(summary['needed'], 'file')} {rest}"
+    if planned:
+        return f"{_plural(planned, 'file')} would be downloaded"
+    return "Everything needed is there" if result["ok"] else "Not complete"
 
 
-def _groups(listed: Iterable[Mapping[str, Any]], largest: int) -> Iterator[str]:
-    """What went wrong first, then what came, then what was there."""
-    titles = {
-        "bad": "Not there",
-        "warn": "To look at",
-        "downloaded": "Came in this run",
-        "good": "Was there",
-        "": "Left alone",
-    }
-    groups: dict[str, list[Mapping[str, Any]]] = {group: [] for group in titles}
+def _head(result: Mapping[str, Any], title: str, written: str) -> Html:
+    summary = result["summary"]
+    facts = [_plural(summary["workflows"], "workflow"), f"{_plural(summary['needed'], 'file')} needed"]
+    facts += [f"exit code {result['exit_code']}"] + ([written] if written else [])
+    tiles = [tag("li", tag("b", summary[name]), words) for name, words in _SHARES]
+    if summary["inactive"]:
+        tiles.append(tag("li", tag("b", summary["inactive"]), "inactive"))
+    tiles.append(tag("li", tag("b", size_text(summary["bytes"])), "transferred"))
+    tone = "good" if result["ok"] else "bad"
+    return tag(
+        "header",
+        tag("h1", tag("span", "✓" if result["ok"] else "!", class_=f"seal {tone}"), title),
+        tag("p", " · ".join(facts), class_="soft"),
+        _shares(summary),
+        tag("ul", tiles, class_="counts"),
+    )
+
+
+def _shares(summary: Mapping[str, Any]) -> Html | None:
+    """One bar for all files, cut by what became of them."""
+    counts = {name: summary[name] for name, _ in _SHARES}
+    whole = sum(counts.values())
+    if not whole:
+        return None
+    parts = [
+        tag("span", class_=f"share {name}", style=f"width:{100 * count / whole:.2f}%", title=f"{count} {words}")
+        for (name, words), count in zip(_SHARES, counts.values(), strict=True)
+        if count
+    ]
+    told = ", ".join(f"{counts[name]} {words}" for name, words in _SHARES)
+    return tag("div", parts, class_="shares", role="img", aria_label=told)
+
+
+def _workflows(listed: Sequence[Mapping[str, Any]], numbers: Mapping[int, int]) -> Html | None:
+    """What each workflow needs, and whether it has it."""
+    needs: dict[str, list[Mapping[str, Any]]] = {}
     for one in listed:
-        tone = _TONES.get(one["status"], "")
-        groups["downloaded" if one["status"] in ("downloaded", "linked") else tone].append(one)
-    for group, members in groups.items():
+        for workflow in one["workflows"]:
+            needs.setdefault(workflow, []).append(one)
+    if not needs:
+        return None
+    sections = []
+    for workflow, wanted in sorted(needs.items(), key=lambda item: (_lacks(item[1]) == 0, item[0])):
+        active = [one for one in wanted if one["status"] != "inactive"]
+        there = len(active) - _lacks(active)
+        told = f"{there} of {_plural(len(active), 'file')} there"
+        summary = tag(
+            "summary", tag("span", workflow, class_="name"), chip("complete" if there == len(active) else "open", told)
+        )
+        rows = tag("ul", [row(one, numbers[id(one)]) for one in wanted], class_="rows")
+        sections.append(tag("details", summary, rows, open=len(needs) < _FOLDED_FROM, class_="workflow"))
+    return tag("section", tag("h2", "What each workflow needs"), sections)
+
+
+def _lacks(wanted: Sequence[Mapping[str, Any]]) -> int:
+    return sum(one["status"] not in (*_THERE, "inactive") for one in wanted)
+
+
+def _groups(listed: Sequence[Mapping[str, Any]], numbers: Mapping[int, int], scale: Scale) -> Iterator[Html]:
+    for heading, statuses in _GROUPS.items():
+        members = [one for one in listed if one["status"] in statuses]
         if members:
-            yield f"<h2>{escape(titles[group])}</h2>\n"
-            yield from (_file(one, largest) for one in members)
+            size = sum(one["size"] or 0 for one in members)
+            about = _plural(len(members), "file") + (f", {size_text(size)}" if size else "")
+            title = tag("h2", heading, " ", tag("span", about, class_="soft"))
+            yield tag("section", title, [card(one, numbers[id(one)], scale) for one in members])
 
 
-def _file(one: Mapping[str, Any], largest: int) -> str:
-    label = f"{one['folder']}/{one['name']}" if one["folder"] else one["name"]
-    facts = {
-        "path": one["path"],
-        "from": one["url"],
-        "found by": _found_by(one),
-        "SHA256": one["sha256"],
-        "verdict": one["verdict"],
-        "time": _time(one),
-        "wanted by": ", ".join(one["workflows"]),
-    }
-    error = one["error"]
-    told = [
-        f"<dt>{escape(name)}</dt><dd><code>{escape(str(value))}</code></dd>" for name, value in facts.items() if value
+def _notes(problems: Sequence[Mapping[str, Any]]) -> Html | None:
+    if not problems:
+        return None
+    notes = [
+        tag("li", one["message"], tag("span", " ", commands(one["hint"]), class_="soft") if one["hint"] else None)
+        for one in problems
     ]
-    lines = [
-        f'<section class="file {_TONES.get(one["status"], "")}">',
-        f'<div class="head"><span class="status">{escape(one["status"])}</span>',
-        f'<span class="name">{escape(label)}</span>',
-        f'<span class="soft">{escape(size_text(one["size"])) if one["size"] is not None else ""}</span></div>',
-    ]
-    if one["size"] and largest:
-        lines.append(f'<div class="bar" style="width:{max(1, round(100 * one["size"] / largest))}%"></div>')
-    if error:
-        lines.append(f'<p class="hint">{escape(error["message"])}</p>')
-        if error["hint"]:
-            lines.append(f'<p class="hint soft">{escape(error["hint"])}</p>')
-    for offer in one["candidates"]:
-        size = size_text(offer["size"]) if offer["size"] else "size not known"
-        about = "; ".join((size, *offer["notes"]))
-        lines.append(f'<p class="hint"><code>{escape(offer["reference"] or offer["url"])}</code> {escape(about)}</p>')
-    return "\n".join((*lines, f"<dl>{''.join(told)}</dl></section>\n"))
-
-
-def _found_by(one: Mapping[str, Any]) -> str:
-    return f"{one['backend']} ({one['match']})" if one["backend"] else ""
-
-
-def _time(one: Mapping[str, Any]) -> str:
-    if not one["seconds"]:
-        return ""
-    rate = f", {size_text((one['size'] or 0) / one['seconds'])}/s" if one["status"] == "downloaded" else ""
-    return f"{time_text(one['seconds'])}{rate}"
-
-
-def _problems(problems: Iterable[Mapping[str, Any]]) -> Iterator[str]:
-    listed = [
-        f'<li>{escape(one["message"])} <span class="soft">{escape(one["hint"] or "")}</span></li>' for one in problems
-    ]
-    if listed:
-        yield f"<h2>Notes</h2>\n<ul>{''.join(listed)}</ul>\n"
+    return tag("section", tag("h2", "Notes"), tag("ul", notes, class_="notes"))
 
 
 def _plural(count: int, what: str) -> str:
