@@ -270,7 +270,7 @@ class Delivery:
         size = offer.size if offer.size is not None else request.size
         if how == "never" or sha256 is None or size is None:
             return None  # without a size every model on the disk would have to be hashed
-        for source in same_bytes(self.standing.of_size(size), sha256, size, self.standing.sha256_of):
+        for source in same_bytes(self.standing.may_hold(sha256, size), sha256, size, self.standing.sha256_of):
             try:
                 is_same_file = lend(source, stage.target, how)
             except OSError:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-from attrs import define, evolve
+from attrs import define, evolve, field
 
 from .errors import ErrorCode, Failure, UnsafeName
 from .folders import ModelFolders
@@ -32,6 +32,7 @@ class Standing:
     """Of files that were hashed before."""
     accepted: Sequence[str] = ()
     """SHA256 of files that the user takes whatever their request states."""
+    _seen: dict[Path, str] = field(factory=dict, init=False, repr=False)
 
     @classmethod
     def of(cls, folders: ModelFolders, memory: Memory | None = None, accepted: Sequence[str] = ()) -> Standing:
@@ -92,13 +93,14 @@ class Standing:
         except UnsafeName:
             return None  # told when the file would be written
 
-    def of_size(self, size: int) -> tuple[Path, ...]:
-        """Every model file of exactly *size* bytes that is there."""
-        return self.inventory.of_size(size)
+    def may_hold(self, sha256: str, size: int) -> list[Path]:
+        """Files of *size* bytes that are there, but for those that this run has seen to hold other bytes."""
+        return [path for path in self.inventory.of_size(size) if self._seen.get(path, sha256) == sha256]
 
     def sha256_of(self, path: Path) -> str:
         """The SHA256 of a file. :raises OSError: It cannot be read."""
-        return self.digests.sha256(path)
+        self._seen[path] = sha256 = self.digests.sha256(path)
+        return sha256
 
     def remember(self, path: Path, staged: os.stat_result, sha256: str) -> None:
         """Keep the digest of a file that was placed at *path*.
@@ -109,9 +111,11 @@ class Standing:
             status = path.stat()
             if status.st_mtime_ns == staged.st_mtime_ns and os.path.samestat(status, staged):
                 self.digests.note(path, status, sha256)
+                self._seen[path] = sha256
 
     def refresh(self, path: Path) -> None:
         """Look at *path* anew when next asked."""
+        self._seen.pop(path, None)
         self.inventory.refresh(path)
 
 
