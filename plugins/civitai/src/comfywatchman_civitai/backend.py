@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman_core import API_VERSION, Artifact, Candidate, ModelRequest, hookimpl
+from comfywatchman_core import API_VERSION, Artifact, Candidate, Check, ModelRequest, hookimpl
 
-from .credentials import key_of
+from .credentials import WHERE_TO_PUT_IT, key_of
 from .references import HOSTS, is_catalogue_link, read_reference
 from .run import Runs
 from .settings import Settings
@@ -46,14 +46,13 @@ class CivitaiBackend:
             reference = None
         if reference is None and request.name is None and not request.digests and not request.url:
             return None
-        offers = Offers(
-            base_url=settings.base_url,
-            request=request,
-            has_key=key_of(context.settings) is not None,
-            now=datetime.now(UTC),
-        )
+        key = key_of(context.settings)
         resolving = Resolving(
-            request=request, service=self._service(settings, context), offers=offers, settings=settings
+            request=request,
+            service=self._service(settings, context),
+            offers=Offers(base_url=settings.base_url, request=request, has_key=key is not None, now=datetime.now(UTC)),
+            settings=settings,
+            headers=key.headers if key is not None else {},
         )
         if reference is not None:
             return resolving.by_reference(reference)
@@ -83,6 +82,42 @@ class CivitaiBackend:
             key=key_of(context.settings),
             candidate=candidate,
         ).bring(target)
+
+    @hookimpl
+    def verify_artifact(self, artifact: Artifact, candidate: Candidate, context: Context) -> Sequence[Check] | None:
+        """Compare with the checksums of the service's own kinds, where it published no SHA256."""
+        if candidate.backend != context.name or candidate.sha256 is not None:
+            return None
+        from .checksums import checks
+
+        return checks(artifact.path, candidate.digests, context.cancelled) or None
+
+    def prepare(self, requests: Sequence[ModelRequest], context: Context) -> None:
+        """Look up the checksums of a whole run together: one question for a hundred instead of a hundred."""
+        from .service import BATCH
+
+        sha256s = list(dict.fromkeys(request.sha256 for request in requests if request.sha256 is not None))
+        if len(sha256s) < 2:
+            return
+        service = self._service(Settings.of(context.settings), context)
+        for start in range(0, len(sha256s), BATCH):
+            service.learn_hashes(sha256s[start : start + BATCH])
+
+    def diagnose(self, context: Context) -> Iterator[Check]:
+        """Say whether the service answers, and whether it knows the user's key."""
+        settings = Settings.of(context.settings)
+        service = self._service(settings, context)
+        key = key_of(context.settings)
+        if key is None:
+            service.greet()
+            known, note = True, f"not set, and most downloads need one. {WHERE_TO_PUT_IT}"
+        else:
+            known = service.knows(key)
+            note = (
+                f"the one from {key.origin} is {'accepted' if known else 'unknown there: mistyped, expired or revoked'}"
+            )
+        yield Check(name="reachable", passed=True, note=settings.base_url)
+        yield Check(name="token", passed=known, code="" if known else "auth_required", note=note)
 
     def _service(self, settings: Settings, context: Context) -> Service:
         from .service import Service

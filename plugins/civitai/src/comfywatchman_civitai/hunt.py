@@ -11,10 +11,10 @@ from comfywatchman_core import Candidate, Match, errors
 from .choosing import PICKLES, suffix_of
 from .folders import fits, searched_types
 from .likelihood import likelihood
-from .naming import COMPOSED, REDUCED, Wanted, evidence, keeps_uploaded_name, names_of
-from .offers import Offers, reference_of
-from .queries import queries
-from .records import Listed, ModelRecord, listed
+from .naming import COMPOSED, REDUCED, UPLOADED, Wanted, evidence, keeps_uploaded_name, names_of
+from .offers import Offers, is_out_of_the_question, reference_of
+from .queries import distinctive_words, is_generic, queries
+from .records import Listed, listed
 from .service import Service
 
 _MISFIT = 30
@@ -23,8 +23,24 @@ _SAME_SIZE = 10
 _WORTH_TELLING = 30
 """Points from which a name is near enough to be reported."""
 _MOST_REPORTED = 5
-_WORTH_A_LOOK = 0.75
+
+_WORTH_A_LOOK = 0.5
 """Likelihood from which the uploaded name of a file is asked for before the next search."""
+_LAST_LOOK = 0.25
+"""The same when there is nothing left to search for."""
+_MOST_LOOKS = 4
+"""Uploaded names that are asked for after the first search; one less after each further one."""
+_MOST_LAST_LOOKS = 2
+_THIN_PAGE = 20
+"""A page with fewer models that is not the last one was thinned out by the service after the search."""
+
+_MOST_RIVALS = 3
+_RIVAL = 0.7
+"""Share of the likelihood of a file that has the wanted name as its maker gave it, from which another may, too."""
+_SURE_RIVAL = 0.9
+"""The same against a file whose name the service composed."""
+_SHORT = 2
+"""Words up to which a name without a number is one that several makers may hit upon."""
 
 
 @frozen
@@ -56,16 +72,23 @@ class Hunt:
     wanted: Wanted
     budget: int
     """Questions, at most."""
-    _models: dict[int, ModelRecord] = Factory(dict)
-    _uploaded: dict[int, str] = Factory(dict)
-    """File id → its uploaded name, as far as asked."""
+    _judged: dict[tuple[int, int], Judged] = Factory(dict)
+    """Version and file → what is known of every file seen so far."""
+    _looked_at: set[tuple[int, int]] = Factory(set)
+    """Files whose uploaded name was asked for."""
+    _more: list[tuple[str, str]] = Factory(list)
+    """Searches that have another page, with its cursor."""
     _started: int = field(init=False, default=0)
 
     def candidates(self) -> tuple[Candidate, ...]:
-        """What bears the wanted name, best first; then what comes near, as proposals. Empty: nothing of either."""
+        """What bears the wanted name, best first; then what comes near, as proposals. Empty: nothing of either.
+
+        :raises BackendError: The service could not be asked to the end, and nothing was found until then.
+        """
         self._started = self.service.asked
         for _ in self._questions():
-            if any(one.is_accepted for one in self._judged()):
+            if any(one.is_accepted for one in self._judged.values()):
+                self._doubt()
                 break
         return self._concluded()
 
@@ -73,56 +96,84 @@ class Hunt:
     def _left(self) -> int:
         return self.budget - (self.service.asked - self._started)
 
+    @property
+    def _types(self) -> tuple[str, ...]:
+        return searched_types(self.offers.request.folder)
+
     def _questions(self) -> Iterator[None]:
         """Ask one question after the other; the caller stops when one brought what is wanted."""
-        folder = self.offers.request.folder
-        types = searched_types(folder)
-        ladder = queries(self.wanted, folder)
+        ladder = queries(self.wanted, self.offers.request.folder)
         for index, query in enumerate(ladder):
             if self._left <= 0:
                 return
-            self._search(query, types, mature=True)
+            self._search(query, self._types, mature=True)
             yield
-            if index == 0:
-                yield from self._look_closer(2, _WORTH_A_LOOK)
-        for mature, kinds in ((False, types), (True, ())):
-            if ladder and self._left > 0:
-                self._search(ladder[0], kinds, mature=mature)
-                yield
-        yield from self._look_closer(self._left, 0.3)
+            yield from self._look_closer(_MOST_LOOKS - index, _WORTH_A_LOOK)
+        # What is flagged as showing minors is found only so; and a maker may have chosen an odd type.
+        if ladder and self._left > 0:
+            self._search(ladder[0], (), mature=False)
+            yield
+        yield from self._look_closer(_MOST_LAST_LOOKS, _LAST_LOOK)
+        if self._more and self._left > 0:
+            query, cursor = self._more[0]
+            self._search(query, self._types, mature=True, cursor=cursor)
+            yield
 
-    def _search(self, query: str, types: Sequence[str], *, mature: bool) -> None:
-        page = self.service.search(query, types, mature=mature)
-        for model in page.models:
-            if model.id is not None:
-                self._models.setdefault(model.id, model)
+    def _search(self, query: str, types: Sequence[str], *, mature: bool, cursor: str = "") -> None:
+        page = self.service.search(query, types, mature=mature, cursor=cursor)
+        for found in listed(page.models):
+            key = (found.version.id, found.file.id or 0)
+            if key not in self._judged:
+                self._judged[key] = self._judge(found)
+        if not page.next_cursor or cursor or not mature:
+            return
+        if len(page.models) < _THIN_PAGE and self._left > 0:
+            self._search(query, types, mature=mature, cursor=page.next_cursor)
+        else:
+            self._more.append((query, page.next_cursor))
 
     def _look_closer(self, most: int, least: float) -> Iterator[None]:
         """Ask for the uploaded names of the files that are likeliest to have been uploaded under the wanted one."""
         rated = [
-            (likelihood(self.wanted, one), one)
-            for one in listed(self._models.values())
-            if one.file.id is not None
-            and one.file.id not in self._uploaded
-            and not keeps_uploaded_name(one.model, one.file)
-            and suffix_of(one.file) == self.wanted.suffix
-            and fits(one.model, one.file, self.offers.request.folder)
+            (likelihood(self.wanted, one.found), key, one.found)
+            for key, one in self._judged.items()
+            if key not in self._looked_at
+            and not keeps_uploaded_name(one.found.model, one.found.file)
+            and suffix_of(one.found.file) == self.wanted.suffix
+            and fits(one.found.model, one.found.file, self.offers.request.folder)
         ]
-        rated.sort(key=lambda pair: -pair[0])
-        for chance, one in rated[: max(0, most)]:
+        rated.sort(key=lambda row: -row[0])
+        for chance, key, found in rated[: max(0, most)]:
             if chance < least or self._left <= 0:
                 return
-            mini = self.service.mini(one.version.id, one.file.id)
-            self._uploaded[one.file.id or 0] = mini.uploaded_name if mini else ""
-            yield
+            self._looked_at.add(key)
+            mini = self.service.mini(found.version.id, found.file.id)
+            if mini is not None:
+                self._judged[key] = self._judge(found, mini.uploaded_name)
+                yield
 
-    def _judged(self) -> list[Judged]:
-        """Every file seen so far, the best first."""
-        judged = [self._judge(one) for one in listed(self._models.values())]
-        return sorted(judged, key=lambda one: (-one.score, one.found.version.published_at, one.found.version.id))
+    def _doubt(self) -> None:
+        """One file has the name; look once more where others are likely to have it, too.
 
-    def _judge(self, found: Listed) -> Judged:
-        points = evidence(self.wanted, names_of(found, self._uploaded.get(found.file.id or 0, "")))
+        Makers choose their file names without looking at each other: names as they were uploaded, and short ones
+        without a number, are where two meet.
+        """
+        accepted = [one for one in self._judged.values() if one.is_accepted]
+        if len({one.identity for one in accepted}) > 1 or is_generic(self.wanted.name):
+            return
+        given = [
+            likelihood(self.wanted, one.found)
+            for one in accepted
+            if one.evidence == UPLOADED or keeps_uploaded_name(one.found.model, one.found.file)
+        ]
+        for _ in self._look_closer(_MOST_RIVALS, _RIVAL * max(given) if given else _SURE_RIVAL):
+            pass
+        words = distinctive_words(self.wanted.name)
+        if len(words) <= _SHORT and not any(letter.isdigit() for letter in self.wanted.stem) and self._left > 0:
+            self._search(max(words, key=len, default=self.wanted.stem), self._types, mature=len(words) > 1)
+
+    def _judge(self, found: Listed, uploaded: str = "") -> Judged:
+        points = evidence(self.wanted, names_of(found, uploaded))
         score = points
         if not fits(found.model, found.file, self.offers.request.folder):
             score -= _MISFIT
@@ -132,12 +183,16 @@ class Hunt:
         return Judged(found, points, score)
 
     def _concluded(self) -> tuple[Candidate, ...]:
-        judged = [one for one in self._judged() if one.score >= _WORTH_TELLING]
+        judged = [one for one in self._judged.values() if one.score >= _WORTH_TELLING]
+        judged.sort(key=lambda one: (-one.score, one.found.version.published_at, one.found.version.id))
         accepted = _surest([one for one in judged if one.is_accepted], self.wanted)
         near = [one for one in judged if one not in accepted][:_MOST_REPORTED]
         return (*self._accepted(accepted), *(self.offers.of(one.found, Match.FUZZY) for one in near))
 
     def _accepted(self, accepted: Sequence[Judged]) -> list[Candidate]:
+        if is_generic(self.wanted.name):
+            note = "Many files are called so; the name alone does not say which is meant."
+            return [self.offers.of(one.found, Match.FUZZY, notes=(note,)) for one in accepted[:_MOST_REPORTED]]
         identities = {one.identity for one in accepted}
         obstacle = None
         if len(identities) > 1 and any(one.found.file.sha256 is None for one in accepted):
@@ -152,8 +207,13 @@ class Hunt:
 
 
 def _surest(accepted: list[Judged], wanted: Wanted) -> list[Judged]:
-    """Those that count: names that a file has or had go before names that had to be reduced to be equal."""
-    exact = [one for one in accepted if one.evidence >= COMPOSED] or accepted
+    """Those that count.
+
+    Names that a file has or had go before names that had to be reduced to be equal. What nobody may download was
+    never downloaded by the author of a workflow either: it counts only where there is nothing else.
+    """
+    chosen = [one for one in accepted if not is_out_of_the_question(one.found)] or accepted
+    chosen = [one for one in chosen if one.evidence >= COMPOSED] or chosen
     if not wanted.suffix:  # where any format would do, none that can run code
-        exact = [one for one in exact if suffix_of(one.found.file) not in PICKLES] or exact
-    return exact
+        chosen = [one for one in chosen if suffix_of(one.found.file) not in PICKLES] or chosen
+    return chosen

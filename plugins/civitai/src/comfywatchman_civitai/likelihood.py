@@ -6,45 +6,52 @@ import re
 
 from .naming import Wanted, name_words
 from .queries import distinctive_words
-from .records import Listed
+from .records import FileRecord, Listed
 
-_PRECISIONS = ("fp32", "fp16", "bf16", "fp8", "int8", "nf4", "nvfp4")
+_PRECISIONS = ("nvfp4", "fp32", "fp16", "bf16", "fp8", "int8", "nf4")
+_SHORTEST_PART = 3
+"""Letters from which a word counts as found inside a longer one."""
 
 
 def likelihood(wanted: Wanted, found: Listed) -> float:
-    """Estimate, 0 to 1, that *wanted* is the uploaded name of *found*."""
+    """Estimate, 0 to 1, that *wanted* is the uploaded name of *found*; good for ordering, not for deciding."""
     words = distinctive_words(wanted.name)
     if not words:
         return 0.0
-    model, version, file = found.model, found.version, found.file
-    titles = f"{model.name} {version.name} {' '.join(version.trained_words)}"
+    titles = f"{found.model.name} {found.version.name} {' '.join(found.version.trained_words)}"
     known = set(name_words(titles))
     joined = "".join(name_words(titles))
-    covered = sum(word in known or (len(word) > 3 and word in joined) for word in words) / len(words)
-    return (
-        covered
-        * _version_agreement(wanted.stem, f"{model.name} {version.name}")
-        * _precision_agreement(wanted, file.precision)
-    )
+    hits = sum(word in known or (len(word) >= _SHORTEST_PART and word in joined) for word in words)
+    title = set(distinctive_words(found.model.name))
+    whole = "".join(words)
+    extra = sum(word not in words and word not in whole and not any(one in word for one in words) for word in title)
+    fit = (hits / len(words)) ** 2 * (1 - 0.4 * extra / max(1, len(title)))
+    return fit * _version_agreement(wanted, found) * _variant_agreement(wanted, found.file)
 
 
-def _version_agreement(stem: str, titles: str) -> float:
-    """1 where the numbers agree, less where one names a version that the other does not."""
-    wanted, known = set(_numbers(stem)), set(_numbers(titles))
-    if not wanted:
-        return 0.9 if not known else 0.6
-    if wanted <= known:
+def _version_agreement(wanted: Wanted, found: Listed) -> float:
+    """How well the numbers of the name go with those of the version: 1 is equal."""
+    named, own = _numbers(wanted.stem), _numbers(found.version.name)
+    if not named:
+        return 0.8 if not own or "1" in own else 0.6
+    if named & own:
         return 1.0
-    return 0.7 if wanted & known else 0.3
+    return 0.7 if not own or named & _numbers(found.model.name) else 0.3
 
 
-def _numbers(text: str) -> list[str]:
-    text = re.sub(r"(?i)fp\d+|bf16|int\d+|nf4|sd[ _]?1\.?5|\d+(?:gb|mb|k)\b", " ", text)
-    return [found.replace(".", "").replace("_", "") for found in re.findall(r"\d+(?:[._]\d+)*", text)]
+def _numbers(text: str) -> set[str]:
+    """The numbers in *text* that can be versions: ``v2.0``, ``V2`` and ``_20`` are all ``2``."""
+    text = re.sub(r"(?i)nvfp4|b?fp?\d+|int\d+|nf4|sd_?(?:xl|1\.?5|15|2\.?1|21)|-0\d+", " ", text)
+    found = (re.sub(r"[._]", "", number) for number in re.findall(r"\d+(?:[._]\d+)*", text))
+    return {number.rstrip("0") or number for number in found}
 
 
-def _precision_agreement(wanted: Wanted, precision: str) -> float:
-    named = next((one for one in _PRECISIONS if one in wanted.stem), "")
-    if not named or not precision:
-        return 1.0
-    return 1.0 if precision.startswith(named) else 0.5
+def _variant_agreement(wanted: Wanted, file: FileRecord) -> float:
+    agreement = 1.0
+    for names, own in ((_PRECISIONS, file.precision), (("pruned", "full"), file.extent)):
+        named = next((one for one in names if one in wanted.stem), "")
+        if named and own:
+            agreement *= 1.0 if own.startswith(named) else 0.5
+        elif named or (own and own not in ("fp16", "pruned")):
+            agreement *= 0.9
+    return agreement

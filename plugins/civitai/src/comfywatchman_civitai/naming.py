@@ -46,6 +46,8 @@ class Wanted:
     key: str
     stem: str
     """The key without its model suffix."""
+    stem_as_spelled: str
+    """The same with its capitals, which tell words apart."""
     suffix: str
     """Lower case; empty where the workflow gives none."""
     reduced: str
@@ -57,7 +59,8 @@ class Wanted:
         name = path.replace("\\", "/").rpartition("/")[2]
         key = key_of(name)
         stem, suffix = split_suffix(key)
-        return cls(name, key, stem, suffix, key_of(_without_additions(name)))
+        spelled = name[: -len(suffix)] if suffix else name
+        return cls(name, key, stem, spelled, suffix, key_of(_without_additions(name)))
 
 
 def evidence(wanted: Wanted, names: Sequence[tuple[int, str]]) -> int:
@@ -210,7 +213,9 @@ def _inserted(name: str, suffix: str) -> str:
 
 
 def _without(text: str, part: str) -> str:
-    return re.sub(re.escape(part), "", text, flags=re.IGNORECASE) if part else text
+    if not part or part.lower() not in text.lower():
+        return text
+    return re.sub(re.escape(part), "", text, flags=re.IGNORECASE)
 
 
 def key_of(name: str) -> str:
@@ -257,7 +262,13 @@ _CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 def name_words(name: str) -> Iterator[str]:
     """Take a name apart at separators, at capitals, and between letters and digits; lower case."""
-    stem, _ = split_suffix(unicodedata.normalize("NFC", name))
-    for piece in re.split(r"[\W_]+", stem):
-        for part in _CAMEL.split(piece):
-            yield from (word.casefold() for word in _RUN.findall(part))
+    for word in camel_words(name):
+        yield from _RUN.findall(word)
+
+
+def camel_words(name: str) -> Iterator[str]:
+    """Take a name apart at separators and at capitals; lower case."""
+    name = unicodedata.normalize("NFC", name)
+    suffix = split_suffix(name.casefold())[1]
+    for piece in re.split(r"[\W_]+", name[: -len(suffix)] if suffix else name):
+        yield from (part.casefold() for part in _CAMEL.split(piece) if part)

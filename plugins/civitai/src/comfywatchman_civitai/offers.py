@@ -80,7 +80,7 @@ class Offers:
 
     def _obstacle(self, found: Listed) -> Failure | None:
         model, version, file, what = found.model, found.version, found.file, reference_of(found)
-        if "Danger" in (file.pickle_scan, file.virus_scan):
+        if _is_dangerous(found):
             by = "pickle" if file.pickle_scan == "Danger" else "virus"
             return Failure(
                 code=errors.ErrorCode.PICKLE_REFUSED if by == "pickle" else errors.ErrorCode.NOT_A_MODEL,
@@ -133,6 +133,15 @@ class Offers:
         if self.request.folder:
             warnings.append(folder_warning(model, file, version.base_model, self.request.folder))
         return [warning for warning in warnings if warning]
+
+
+def is_out_of_the_question(found: Listed) -> bool:
+    """Say whether nobody but its maker can have the file, or nobody should."""
+    return _is_dangerous(found) or found.version.usage_control != "Download" or found.model.mode == "Archived"
+
+
+def _is_dangerous(found: Listed) -> bool:
+    return "Danger" in (found.file.pickle_scan, found.file.virus_scan)
 
 
 def reference_of(found: Listed) -> str:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from attrs import define
+from attrs import define, evolve
 
 from comfywatchman_core import Candidate, Digest, Match, ModelRequest, events
 
-from .choosing import agrees, choose
+from .choosing import agrees, choose, suffix_of
+from .folders import folder_of, may_be_bare
+from .header import is_whole_pipeline
 from .hunt import Hunt
 from .naming import REDUCED, Wanted, evidence, names_of
 from .offers import Offers
@@ -29,6 +31,8 @@ class Resolving:
     service: Service
     offers: Offers
     settings: Settings
+    headers: Mapping[str, str]
+    """What carries the key."""
 
     def by_reference(self, reference: Reference) -> tuple[Candidate, ...]:
         """Offer exactly the file that *reference* names; empty where the service does not have it."""
@@ -55,7 +59,10 @@ class Resolving:
         if chosen is None:
             self._tell(f"{reference} has no such file")
             return ()
-        return self._chosen(chosen, files, self._remarks(reference, model, version, files, chosen))
+        chosen = self._with_hashes(chosen)
+        folder, remarks = self._whole(chosen)
+        notes = (*self._remarks(reference, model, version, files, chosen), *remarks)
+        return (self.offers.of(chosen, Match.SOURCE_ID, notes=notes, folder=folder),)
 
     def by_digest(self) -> tuple[Candidate, ...]:
         """Offer the file that has a checksum of the request; empty where the service knows none of them."""
@@ -90,8 +97,14 @@ class Resolving:
         return ()
 
     def by_name(self) -> tuple[Candidate, ...]:
-        """Search for the file name."""
-        budget = 2 if self.request.sha256 is not None else self.settings.budget
+        """Search for the file name.
+
+        Where the service does not know the bytes that are asked for, a file of the same name is another one: a
+        workflow's reader may want to hear of it, and that is worth one question.
+        """
+        budget = self.settings.budget
+        if self.request.sha256 is not None:
+            budget = 1 if self.request.wanted_by or self.request.explicit else 0
         hunt = Hunt(service=self.service, offers=self.offers, wanted=Wanted.of(str(self.request.name)), budget=budget)
         return hunt.candidates()
 
@@ -105,9 +118,6 @@ class Resolving:
         return mini.listed if mini else None
 
     def _owner(self, digest: Digest) -> ModelRecord | None:
-        known = self.service.run.by_sha256
-        if digest.algorithm == "sha256" and digest.value in known:
-            return known[digest.value]
         value = digest.value[:12] if digest.algorithm == "autov3" else digest.value
         return self.service.by_hash(value)
 
@@ -115,8 +125,26 @@ class Resolving:
         sha256 = self.request.sha256
         return sha256 is not None and found.file.sha256 not in (None, sha256)
 
-    def _chosen(self, chosen: Listed, files: Sequence[Listed], notes: Sequence[str]) -> tuple[Candidate, ...]:
-        return (self.offers.of(self._with_hashes(chosen), Match.SOURCE_ID, notes=notes),)
+    def _whole(self, found: Listed) -> tuple[str, tuple[str, ...]]:
+        """Decide between ``checkpoints`` and ``diffusion_models`` where nothing but the file itself tells.
+
+        :returns: A folder key, empty where the types say enough or nothing can be told; and what to remark.
+        """
+        base_model = found.version.base_model
+        if self.request.folder or folder_of(found.model, found.file) != "checkpoints" or not may_be_bare(base_model):
+            return "", ()
+        offer = self.offers.of(found, Match.SOURCE_ID)
+        whole = None
+        if offer.obstacle is None and suffix_of(found.file) == ".safetensors":
+            whole = is_whole_pipeline(
+                offer.url, context=self.service.context, endpoint=self.offers.base_url, headers=self.headers
+            )
+        if whole is None:
+            return "", (
+                f"Checkpoints for {base_model} are often bare diffusion models; those belong into diffusion_models "
+                "(--folder diffusion_models).",
+            )
+        return ("checkpoints" if whole else "diffusion_models"), ()
 
     def _with_hashes(self, found: Listed) -> Listed:
         """Checksums may be missing while a scan is pending; ``mini`` may have them."""
@@ -125,8 +153,6 @@ class Resolving:
         mini = self.service.mini(found.version.id, found.file.id)
         if mini is None or not mini.listed.file.digests:
             return found
-        from attrs import evolve
-
         return Listed(found.model, found.version, evolve(found.file, digests=mini.listed.file.digests))
 
     def _remarks(

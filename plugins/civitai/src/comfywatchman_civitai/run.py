@@ -18,12 +18,12 @@ from .settings import Settings
 if TYPE_CHECKING:
     from comfywatchman_core import Context
 
-    from .records import ModelRecord
-
 STRIKES = 2
 """Questions in a row that got no answer, each after its own retries, before the service counts as out of reach."""
 
-_MOST_REMEMBERED = 512
+_MOST_REMEMBERED = 20_000
+_MOST_PAGES = 64
+"""Pages of search results are large; few are worth remembering for other files of the same run."""
 
 
 @define(eq=False)
@@ -32,30 +32,27 @@ class Run:
 
     pace: Pace
     cache: Cache
-    by_sha256: dict[str, ModelRecord | None] = Factory(dict)
-    """What the batch lookup told; ``None``: the service does not know those bytes."""
-    requests: int = 0
-    """Asked so far, answers from the cache not counted."""
-    key_is_known: bool | None = None
-    """Whether the service knows the user's key, once that was asked."""
     _answers: dict[str, Kept] = Factory(dict)
+    _pages: dict[str, Kept] = Factory(dict)
     _closed: errors.Failure | None = None
     _strikes: int = 0
     _lock: threading.Lock = field(factory=threading.Lock, repr=False)
 
     def remembered(self, question: str, seconds: float, absent: float) -> Kept | None:
         """An answer of this run, or a fresh one of an earlier run; see :meth:`Cache.get`."""
-        kept = self._answers.get(question) or self.cache.get(question, seconds, absent)
-        if kept is not None:
+        kept = self._answers.get(question) or self._pages.get(question)
+        if kept is None and (kept := self.cache.get(question, seconds, absent)) is not None:
             self.remember(question, kept, lasting=False)
         return kept
 
     def remember(self, question: str, kept: Kept, *, lasting: bool) -> None:
         """:param lasting: Keep it for later runs as well."""
+        is_page = isinstance(kept.document, dict) and "items" in kept.document
+        answers, most = (self._pages, _MOST_PAGES) if is_page else (self._answers, _MOST_REMEMBERED)
         with self._lock:
-            while len(self._answers) >= _MOST_REMEMBERED:
-                del self._answers[next(iter(self._answers))]
-            self._answers[question] = kept
+            while len(answers) >= most:
+                del answers[next(iter(answers))]
+            answers[question] = kept
         if lasting:
             self.cache.put(question, kept)
 

@@ -84,32 +84,46 @@ class Service:
 
     def by_hash(self, value: str) -> ModelRecord | None:
         """The oldest version that holds a file of this checksum, of any kind and case."""
-        return read_version(self._get("by-hash", f"/api/v1/model-versions/by-hash/{value.upper()}"))
+        return read_version(self._get("by-hash", _by_hash(value)))
 
-    def by_sha256(self, values: Sequence[str]) -> list[ModelRecord]:
-        """The versions that hold files of these SHA256, in no order; at most :data:`BATCH` are asked for at once."""
+    def learn_hashes(self, sha256s: Sequence[str]) -> None:
+        """Look up many SHA256 at once, so that :meth:`by_hash` need not ask for each.
+
+        :param sha256s: At most :data:`BATCH` are asked for; those already known are left out.
+        """
+        unknown = [value for value in dict.fromkeys(sha256s) if self._kept("by-hash", _by_hash(value)) is None]
+        if not unknown:
+            return
         path = "/api/v1/model-versions/by-hash"
-        body = json.dumps([value.upper() for value in values[:BATCH]]).encode()
-        status, document = self._ask("POST", path, body=body)
-        if status != 200 or not isinstance(document, list):
+        body = json.dumps([value.upper() for value in unknown[:BATCH]]).encode()
+        status, documents = self._ask("POST", path, body=body)
+        if status != 200 or not isinstance(documents, list):
             raise self._strange(path)
-        return [read for item in document if (read := read_version(item))]
+        owners = _oldest_owners(documents)
+        for value in unknown[:BATCH]:
+            kept = Kept(200, slim(owners[value])) if value in owners else Kept(404, None)
+            self.run.remember(_question(self.base_url + _by_hash(value), None), kept, lasting=True)
+
+    def greet(self) -> None:
+        """Ask something small. :raises BackendError: The service is out of reach."""
+        self._ask("GET", "/api/v1/models", query={"limit": 1})
 
     def knows(self, key: Key) -> bool:
         """Say whether the service accepts *key*: an unknown one counts as none everywhere else, silently."""
         status, _ = self._ask("GET", "/api/v1/me", headers=key.headers)
-        self.run.key_is_known = status == 200
-        return self.run.key_is_known
+        return status == 200
 
     def _get(self, kind: str, path: str, query: Mapping[str, Any] | None = None) -> Any:
         """The document at *path*; ``None`` where the service has none."""
-        question = _question(self.base_url + path, query)
-        kept = self.run.remembered(question, _FRESH[kind], _ABSENCE_FRESH)
+        kept = self._kept(kind, path, query)
         if kept is None:
             status, document = self._ask("GET", path, query=query)
             kept = Kept(status, slim(document))
-            self.run.remember(question, kept, lasting=True)
+            self.run.remember(_question(self.base_url + path, query), kept, lasting=True)
         return kept.document
+
+    def _kept(self, kind: str, path: str, query: Mapping[str, Any] | None = None) -> Kept | None:
+        return self.run.remembered(_question(self.base_url + path, query), _FRESH[kind], _ABSENCE_FRESH)
 
     def _ask(
         self,
@@ -157,6 +171,25 @@ class Service:
 
 
 _NO_ANSWER = ("network", "unavailable", "rate_limited", "stalled")
+
+
+def _by_hash(value: str) -> str:
+    return f"/api/v1/model-versions/by-hash/{value.upper()}"
+
+
+def _oldest_owners(documents: Sequence[object]) -> dict[str, object]:
+    """Index a batch's answers by the SHA256 of their files; they come in no order, with repeats and nulls."""
+    owners: dict[str, tuple[tuple[str, int], object]] = {}
+    for document in documents:
+        model = read_version(document)
+        if model is None:
+            continue
+        (version,) = model.versions
+        age = (version.published_at, version.id)
+        for file in version.files:
+            if file.sha256 is not None and (file.sha256 not in owners or age < owners[file.sha256][0]):
+                owners[file.sha256] = (age, document)
+    return {value: document for value, (_, document) in owners.items()}
 
 
 def _question(url: str, query: Mapping[str, Any] | None) -> str:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from attrs import define, evolve
 
-from comfywatchman_core import Artifact, BackendError, Candidate, events
+from comfywatchman_core import Artifact, BackendError, Candidate
 
 from .credentials import Key
 from .offers import PRINTED
@@ -64,19 +64,9 @@ class Transfer:
         if answer is None:
             return error
         what = self.candidate.reference or "the file"
-        refusal = refused_download(answer, what, self.service.base_url, self._proven_key())
+        refusal = refused_download(answer, what, self.service.base_url, self.key)
         if refusal is None:
             return error
         if is_quota(answer, self.service.base_url):
             self.service.run.close(refusal.failure)
         return refusal
-
-    def _proven_key(self) -> Key | None:
-        return self.key
-
-
-def tell_unknown_key(context: Context, key: Key) -> None:
-    """Warn that the service takes *key* for no key at all."""
-    context.emit(
-        events.Warned(message=f"Civitai does not know the key from {key.origin}; it counts as none at all there")
-    )
