@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from attrs import Factory, field, frozen
@@ -128,7 +129,12 @@ def _optional_name(text: str | PurePosixPath | None) -> PurePosixPath | None:
 
 
 def _folder(text: str) -> str:
-    return str(safe_name(text)) if text else ""
+    return _safe_folder(text) if text else ""
+
+
+@lru_cache(256)  # there are few folders, and many requests
+def _safe_folder(text: str) -> str:
+    return str(safe_name(text))
 
 
 @frozen(kw_only=True)

@@ -146,7 +146,7 @@ def _vae(text: Text, node: Node, live: bool) -> Iterator[Reference]:
 
 def _dead_rows(widgets: Sequence[tuple[str, Any]], described: NodeClass | None) -> frozenset[str]:
     """Names of the inputs whose row is switched off, or beyond the number of rows that are in use."""
-    if described is None:
+    if described is None or (described.rows is None and not any(name.startswith("switch") for name, _ in widgets)):
         return frozenset()
     values = {name: value for name, value in widgets if name}
     named = [name for name in values if described.keys(name)]
