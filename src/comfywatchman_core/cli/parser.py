@@ -144,7 +144,9 @@ def _add_output(parser: argparse.ArgumentParser) -> None:
     output.add_argument("--json", action="store_true", help="one JSON object a line on stdout; the last is the result")
     output.add_argument("-q", "--quiet", action="store_true", help="only what is wrong")
     output.add_argument("-v", "--verbose", action="store_true", help="who was asked, and what they said")
-    output.add_argument("--color", choices=("auto", "always", "never"), default="auto")
+    output.add_argument(
+        "--color", choices=("auto", "always", "never"), default="auto", help="default: auto, which obeys NO_COLOR"
+    )
     output.add_argument("--no-progress", action="store_true", help="no live display")
     output.add_argument("--config", metavar="FILE", help="settings file, in the place of the user's own")
     output.add_argument("--no-config", action="store_true", help="read no settings file")
