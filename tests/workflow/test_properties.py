@@ -80,7 +80,7 @@ def read(document: Any) -> Workflow | None:
         return None
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(GRAPHS | PROMPTS | JSON)
 def test_reading_ends_with_requests_or_with_the_documented_error(document: Any) -> None:
     found = read(document)
@@ -88,7 +88,7 @@ def test_reading_ends_with_requests_or_with_the_documented_error(document: Any) 
     assert found is None or all(request.name is not None for request in found.requests)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=120, deadline=None)
 @given(GRAPHS | PROMPTS)
 def test_no_name_and_no_folder_leaves_the_models_folder(document: Any) -> None:
     found = read(document)
@@ -99,13 +99,13 @@ def test_no_name_and_no_folder_leaves_the_models_folder(document: Any) -> None:
         assert request.folder not in ("custom_nodes", "user", "input", "web", "configs")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(GRAPHS | PROMPTS)
 def test_reading_twice_says_the_same(document: Any) -> None:
     assert read(document) == read(document)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(GRAPHS | PROMPTS)
 def test_every_file_is_asked_for_once(document: Any) -> None:
     found = read(document)
@@ -115,7 +115,7 @@ def test_every_file_is_asked_for_once(document: Any) -> None:
         assert len({request.label for request in found.requests}) == len(found.requests)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=60, deadline=None)
 @given(GRAPHS)
 def test_muting_every_node_takes_nothing_away_and_leaves_nothing_active(document: Any) -> None:
     def muted(graph: dict[str, Any]) -> dict[str, Any]:
