@@ -11,6 +11,7 @@ import ipaddress
 import re
 import socket
 import unicodedata
+from functools import lru_cache
 from urllib.parse import SplitResult, unquote, urlsplit, urlunsplit
 
 from .errors import BackendError, ErrorCode
@@ -18,6 +19,7 @@ from .errors import BackendError, ErrorCode
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
+@lru_cache(maxsize=512)
 def split(url: str) -> SplitResult:
     """Take *url* apart. :raises BackendError: It is not an absolute http(s) address."""
     try:

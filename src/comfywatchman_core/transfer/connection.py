@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
@@ -24,11 +23,11 @@ _NOTED_EVERY = 256 << 10
 
 
 class Connection:
-    """One thread that brings bytes of one file, until there are none left for it.
+    """Brings bytes of one file, until there are none left for it.
 
     :param is_first: Nothing else is at work on the file: what the server sends now decides what the file is.
     :param sharers: How many connections share the file.
-    :param ended: Told in the end, from this thread, what went wrong, if anything did.
+    :param ended: Told in the end, from the thread of :meth:`run`, what went wrong, if anything did.
     """
 
     def __init__(
@@ -61,15 +60,11 @@ class Connection:
         self._exchange: Exchange | None = None
         self._mark: tuple[float, int] | None = None
         self._measured = (0.0, 0)
-        self._thread = threading.Thread(target=self._run, name="comfywatchman-connection", daemon=True)
 
     @property
     def is_flowing(self) -> bool:
         """Bytes may come at any moment."""
         return self._exchange is not None
-
-    def start(self) -> None:
-        self._thread.start()
 
     def abort(self) -> None:
         """End it now, even while it waits for bytes."""
@@ -77,10 +72,6 @@ class Connection:
         exchange = self._exchange
         if exchange is not None:
             exchange.abort()
-
-    def join(self, seconds: float) -> None:
-        """Wait for its end. One that still waits for an answer is left behind; it writes nothing any more."""
-        self._thread.join(seconds)
 
     def pace_since_mark(self, now: float, window: float) -> float | None:
         """Bytes a second over *window* seconds; ``None`` until so many have passed, and then again."""
@@ -97,7 +88,8 @@ class Connection:
         """The time since the mark does not count: this process was stopped."""
         self._mark = None
 
-    def _run(self) -> None:
+    def run(self) -> None:
+        """Bring bytes until there are none left; what goes wrong is told, not raised."""
         problem: BaseException | None = None
         try:
             while not self.is_retired and (span := self._supply.next_span(self, self._sharers())) is not None:

@@ -20,6 +20,7 @@ from comfywatchman_core.pacing import LONGEST_WAIT, HostGates
 from comfywatchman_core.transport import SILENCE_TIMEOUT, Transport, TransportError
 
 from .connection import Connection
+from .crew import Crew
 from .pace import Pace
 from .patience import Patience
 from .progress import Progress
@@ -53,6 +54,7 @@ class Means:
     transport: Transport
     gates: HostGates
     slots: Slots
+    crew: Crew
     pace: Pace
     reservations: Reservations
 
@@ -100,8 +102,7 @@ class Download:
             raise
         finally:
             self._stop_connections()
-            if self._supply.store is not None:
-                self._supply.store.close()
+            self._supply.close()
 
     def _transfer(self) -> None:
         """Keep connections at work until all bytes are there."""
@@ -145,17 +146,14 @@ class Download:
             ended=lambda one, problem: self._ended.put((one, problem)),
         )
         self._connections.append(connection)
-        connection.start()
+        self._means.crew.start(connection.run)
 
     def _settle(self, connection: Connection, problem: BaseException | None) -> None:
         """Decide how it goes on after one connection ended.
 
         :raises BackendError: It does not go on.
         """
-        self._connections.remove(connection)
-        self._means.slots.give_back(self._supply.source.origin)
-        if connection.store is not None and connection.span is not None:
-            connection.store.ledger.give_back(connection.span)
+        self._leave(connection)
         received = self._supply.store.ledger.received if self._supply.store else 0
         if received > self._most_received and not connection.is_too_slow:
             self._patience.progress(received - self._most_received)
@@ -277,15 +275,23 @@ class Download:
         return artifact
 
     def _stop_connections(self) -> None:
+        """End all connections. One that waits for an answer is left behind; it writes nothing any more."""
         for connection in self._connections:
             connection.abort()
         until = time.monotonic() + _STOPPING
-        for connection in self._connections:
-            connection.join(max(0.0, until - time.monotonic()))
-            self._means.slots.give_back(self._supply.source.origin)
-            if connection.store is not None and connection.span is not None:
-                connection.store.ledger.give_back(connection.span)
-        self._connections.clear()
+        while self._connections:
+            try:
+                connection, _ = self._ended.get(timeout=max(0.0, until - time.monotonic()))
+            except queue.Empty:
+                connection = self._connections[0]
+            self._leave(connection)
+
+    def _leave(self, connection: Connection) -> None:
+        """Take a connection off the list, and its bytes and its place back."""
+        self._connections.remove(connection)
+        self._means.slots.give_back(self._supply.source.origin)
+        if connection.store is not None and connection.span is not None:
+            connection.store.ledger.give_back(connection.span)
 
     def _check_cancelled(self) -> None:
         if self._context.cancelled():

@@ -14,6 +14,7 @@ from comfywatchman_core.names import safe_basename
 from comfywatchman_core.pacing import HostGates
 from comfywatchman_core.transport import Transport
 
+from .crew import Crew
 from .download import Download, Means
 from .pace import Pace
 from .reservation import Reservations
@@ -40,6 +41,7 @@ class Engine:
             transport=transport,
             gates=gates or HostGates(),
             slots=Slots(max(settings.connections, settings.jobs)),
+            crew=Crew(),
             pace=Pace(settings.limit_rate),
             reservations=reservations or Reservations(),
         )

@@ -84,12 +84,13 @@ def read_promise(exchange: Exchange, asked: Identity, *, offset: int | None) -> 
         raise BackendError(
             f"{where} sent an empty file", code=ErrorCode.NOT_A_MODEL, hint="Another source may have it."
         )
+    etag = _strong(headers.get("etag", ""))
     identity = Identity(
         source=asked.source,
         storage=without_query(exchange.url),
         sha256=asked.sha256,
-        etag=_strong(headers.get("etag", "")),
-        modified=_old_enough(headers.get("last-modified", ""), headers.get("date", "")),
+        etag=etag,
+        modified="" if etag else _old_enough(headers.get("last-modified", ""), headers.get("date", "")),
         total=total,
     )
     if status == 206 and _is_another(identity, asked):

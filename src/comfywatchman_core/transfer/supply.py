@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from attrs import evolve
 
+from comfywatchman_core.errors import Cancelled
 from comfywatchman_core.models import Candidate
 from comfywatchman_core.transport import Exchange
 
@@ -45,6 +47,8 @@ class Supply:
         self._candidate = candidate
         self._target = target
         self._reservations = reservations
+        self._admitting = threading.Lock()
+        self._is_closed = False
 
     @property
     def can_be_shared(self) -> bool:
@@ -63,6 +67,13 @@ class Supply:
             self.store.drop()
         self.store = self.promise = None
         self.is_patched = False
+
+    def close(self) -> None:
+        """Stop, and leave what is here to whoever goes on with it. Answers that come later change nothing."""
+        with self._admitting:
+            self._is_closed = True
+            if self.store is not None:
+                self.store.close()
 
     def next_span(self, connection: Connection, sharers: int) -> Span | None:
         """What *connection* brings next; ``None`` when there is nothing for it.
@@ -94,7 +105,10 @@ class Supply:
         exchange = self.source.open(headers)
         connection.latency = exchange.latency
         try:
-            return exchange, *self._admit(exchange, span, span.position if headers else None, connection)
+            with self._admitting:
+                if self._is_closed:
+                    raise Cancelled("stopped while an answer was on its way")
+                return exchange, *self._admit(exchange, span, span.position if headers else None, connection)
         except BaseException:
             exchange.close()
             raise
