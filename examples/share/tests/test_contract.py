@@ -15,6 +15,7 @@ class TestContract(BackendContract):
     entry_point = "share"
     known = ModelRequest(name="ink.safetensors", folder="loras")
     unknown = ModelRequest(name="no-such-model-7f3a.safetensors", folder="loras")
+    needs_settings = True
 
     @pytest.fixture
     def settings(self, tmp_path: Path) -> Mapping[str, object]:

@@ -11,14 +11,15 @@ Subclass :class:`BackendContract` in the back end's own test suite::
         unknown = ModelRequest(name="no-such-model-7f3a.safetensors", folder="loras")
 
 Override the fixture ``settings`` where the back end needs its configuration
-table to answer, for instance the address of a server that the test runs.
+table to answer, for instance the address of a server that the test runs. The
+attributes of the class say what else the kit may try.
 """
 
 from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from importlib.metadata import EntryPoint, entry_points
 from inspect import Parameter, signature
 from pathlib import Path
@@ -26,7 +27,7 @@ from pathlib import Path
 import pytest
 
 from comfywatchman_core import backends as _backends
-from comfywatchman_core.config import BackendTable, Config
+from comfywatchman_core.config import BackendTable, Config, Download
 from comfywatchman_core.conversation import Conversation, Surroundings
 from comfywatchman_core.errors import BackendError
 from comfywatchman_core.events import Event
@@ -34,10 +35,14 @@ from comfywatchman_core.hooks import GROUP, PROJECT, Backend, Context
 from comfywatchman_core.http import ApiClient, Transport
 from comfywatchman_core.models import Artifact, Candidate, Match, ModelRequest, Outcome
 
-from .server import Asked, Reply, serve
+from .misbehaviour import MISBEHAVIOURS, misbehaving, redirecting
+from .spelling import spelled_out
 
 HEAVY = ("requests", "urllib3", "httpx", "httpx2", "aiohttp", "huggingface_hub")
 """Modules that no back end may import before it is asked something."""
+
+_LONGEST_ANSWER = 30.0
+"""Seconds in which a back end must have said something, whatever its server does."""
 
 
 def _no_engine(candidate: Candidate, target: Path, *, headers: Mapping[str, str] = {}) -> Artifact:
@@ -53,8 +58,12 @@ class BackendContract:
     """A request that it answers with candidates, under the fixture ``settings``."""
     unknown: ModelRequest
     """A request that it has nothing for."""
+    needs_settings: bool = False
+    """Without its settings it knows nothing, and declines."""
     endpoint_setting: str = ""
     """The setting that holds its server's address; with it, the kit also plays a server that misbehaves."""
+    token_setting: str = "token"
+    """The setting that holds its token."""
     secret: str = "kit-secret-5f2b9c"
     """A value that the tests put where the back end looks for its token, and then look for everywhere else."""
 
@@ -99,14 +108,24 @@ class BackendContract:
         )
 
     def _conversation(
-        self, alone: _backends.Backends, settings: Mapping[str, object], events: list[Event], place: Path
+        self,
+        alone: _backends.Backends,
+        settings: Mapping[str, object],
+        events: list[Event],
+        place: Path,
+        *,
+        silence: float = 5.0,
     ) -> Conversation:
-        """Ask as the core does, with everything that it checks in answers."""
-        config = Config(backends=BackendTable(settings={self.entry_point: dict(settings)}), state_dir=place)
+        """Ask as the core does, with everything that it checks in answers, and with little patience."""
+        config = Config(
+            backends=BackendTable(settings={self.entry_point: dict(settings)}),
+            download=Download(timeout_seconds=_LONGEST_ANSWER),
+            state_dir=place,
+        )
         around = Surroundings(
             backends=alone,
             config=config,
-            http=ApiClient(Transport(), retries=0, timeout=5),
+            http=ApiClient(Transport(), retries=0, timeout=silence),
             emit=events.append,
             cancelled=lambda: False,
         )
@@ -173,39 +192,57 @@ class BackendContract:
             assert answer.attempt.outcome is Outcome.DECLINED
         assert not target.exists()
 
-    @pytest.fixture(params=["429", "500", "html", "cut", "garbage"])
-    def bad_server(self, request: pytest.FixtureRequest) -> Iterator[str]:
-        """The address of a server that answers every request wrongly."""
-        replies = {
-            "429": Reply.json({"error": "slow down"}, 429, Retry_After="1200"),
-            "500": Reply.json({"error": "boom"}, 500),
-            "html": Reply.html("<!doctype html><title>Sign in</title>"),
-            "cut": Reply(
-                headers={"Content-Type": "application/json", "Content-Length": "5000", "Connection": "close"},
-                body=b'{"items": [',
-            ),
-            "garbage": Reply.json([{"id": None, "modelVersions": "x", "files": [None, 3]}, None, 7]),
-        }
+    def test_declines_while_it_is_not_set_up(
+        self, alone: _backends.Backends, events: list[Event], tmp_path: Path
+    ) -> None:
+        if not self.needs_settings:
+            pytest.skip("this back end works without settings")
+        (answer,) = self._conversation(alone, {}, events, tmp_path).resolve(self.known)
+        assert answer.attempt.failure is None
+        assert answer.attempt.outcome is Outcome.DECLINED
 
-        def answer(asked: Asked) -> Reply:
-            return replies[request.param]
+    def test_its_token_is_in_no_offer_no_event_and_no_error(
+        self, alone: _backends.Backends, settings: Mapping[str, object], events: list[Event], tmp_path: Path
+    ) -> None:
+        changed = {**settings, self.token_setting: self.secret}
+        answers = [
+            answer
+            for request in (self.known, self.unknown)
+            for answer in self._conversation(alone, changed, events, tmp_path).resolve(request)
+        ]
+        assert answers
+        assert self.secret not in spelled_out((answers, events))
 
-        with serve(answer) as origin:
-            yield origin.url
+    def test_its_token_does_not_follow_a_redirect_to_another_origin(
+        self, alone: _backends.Backends, settings: Mapping[str, object], events: list[Event], tmp_path: Path
+    ) -> None:
+        self._skip_without_a_server()
+        with redirecting() as (address, arrived):
+            changed = {**settings, self.endpoint_setting: address, self.token_setting: self.secret}
+            answers = list(self._conversation(alone, changed, events, tmp_path).resolve(self.known))
+        assert self.secret not in spelled_out((arrived, answers, events))
 
+    @pytest.mark.parametrize("how", MISBEHAVIOURS)
     def test_a_server_that_misbehaves_is_a_failure_or_nothing_found_and_never_a_crash(
         self,
         alone: _backends.Backends,
         settings: Mapping[str, object],
         events: list[Event],
         tmp_path: Path,
-        bad_server: str,
+        how: str,
     ) -> None:
+        self._skip_without_a_server()
+        with misbehaving(how) as address:
+            changed = {**settings, self.endpoint_setting: address, self.token_setting: self.secret}
+            conversation = self._conversation(alone, changed, events, tmp_path, silence=1.0)
+            answers = list(conversation.resolve(self.known))
+        assert answers
+        for answer in answers:
+            assert not [offer for offer in answer.value or () if offer.match > Match.FUZZY]
+            assert answer.error is None or isinstance(answer.error, BackendError), repr(answer.error)
+            assert not isinstance(answer.error, _backends.TimedOut), "it waited for ever"
+        assert self.secret not in spelled_out((answers, events))
+
+    def _skip_without_a_server(self) -> None:
         if not self.endpoint_setting:
             pytest.skip("this back end asks no server, or does not say which setting holds its address")
-        changed = {**settings, self.endpoint_setting: bad_server, "token": self.secret}
-        conversation = self._conversation(alone, changed, events, tmp_path)
-        for answer in conversation.resolve(self.known):
-            if answer.error is not None:
-                assert isinstance(answer.error, BackendError), repr(answer.error)
-            assert self.secret not in repr((answer, events))
