@@ -86,7 +86,7 @@ def sources(builtin: Mapping[str, Backend], distributions: Mapping[str, str], *,
                 f"several installed packages claim this name: {', '.join(sorted(_distribution(c) for c in claims))}; "
                 f'name the one to use as `distribution = "…"` in [backends.{name}]'
             )
-        version = claim.dist.version if claim.dist and not refusal.startswith("several") else ""
+        version = _stated(claim, "Version") if not refusal.startswith("several") else ""
         yield Source(
             name=name,
             obtain=claim.load,
@@ -126,7 +126,14 @@ def _entry_points_one_by_one() -> Iterator[EntryPoint]:
 
 
 def _distribution(point: EntryPoint) -> str:
-    return str(point.dist.name) if point.dist else "?"
+    return _stated(point, "Name") or "?"
+
+
+def _stated(point: EntryPoint, field: str) -> str:
+    """What the metadata says; empty where somebody took the directory apart, and nothing is left to say it."""
+    if point.dist is None or field not in point.dist.metadata:
+        return ""
+    return str(point.dist.metadata[field])
 
 
 def _same(one: str, other: str) -> bool:

@@ -27,7 +27,7 @@ from pathlib import Path
 from comfywatchman_core import Config, Watchman
 from comfywatchman_core.config import Download, Rules
 from comfywatchman_core.events import Warned
-import comfywatchman_core.watchman, comfywatchman_core.audit, requests, sqlite3
+import comfywatchman_core.watchman, comfywatchman_core.audit, urllib3, sqlite3
 
 order = json.loads(sys.stdin.read())
 config = Config(
