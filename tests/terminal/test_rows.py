@@ -32,7 +32,7 @@ def row(one: Transfer, width: int, rows: Rows = UNICODE) -> str:
 
 @given(
     labels=st.lists(st.text(min_size=1, max_size=120), min_size=1, max_size=4),
-    width=st.integers(10, 250),
+    width=st.integers(2, 250),
     state=st.sampled_from([None, *TransferState]),
     size=st.none() | st.integers(0, 10**14),
     received=st.integers(0, 10**14),
@@ -58,7 +58,7 @@ def test_a_line_is_never_wider_than_the_terminal(
         assert not {unicodedata.category(character) for character in line.plain} & {"Cc", "Cf", "Cs", "Co", "Cn"}
 
 
-@given(label=st.text(min_size=1, max_size=200), width=st.integers(20, 200))
+@given(label=st.text(min_size=1, max_size=200), width=st.integers(3, 200))
 def test_what_became_of_a_file_fits_into_a_line(label: str, width: int) -> None:
     line = UNICODE.settled("✓", label, ("2.8 GB", "verified", "huggingface", "0:33", "84 MB/s"), width)
 

@@ -113,11 +113,12 @@ def display(
 
     painting = threading.Thread(target=paint, name="display", daemon=True)
     painting.start()
-    sys.stderr = Above(painter)
+    sys.stderr = above = Above(painter)
     try:
         yield listen
     finally:
         sys.stderr = stderr
+        above.end()
         over.set()
         painting.join(2)  # a terminal that takes nothing any more must not keep the run
         painter.close()

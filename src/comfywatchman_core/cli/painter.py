@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 
 from rich.cells import cell_len
@@ -13,6 +14,8 @@ from rich.control import Control
 from rich.segment import ControlType, Segment
 from rich.text import Text
 
+from comfywatchman_core.addresses import printable
+
 _ABSENT = 3.0
 """Seconds without a frame after which the process was stopped and continued: what stands there is not the block."""
 
@@ -20,14 +23,15 @@ _ABSENT = 3.0
 class Painter:
     """Owns the last lines of the terminal. Every frame is one write, and ends at the start of an empty line.
 
-    The cursor stays visible: a process that is killed leaves a terminal that works.
+    The cursor stays visible: a process that is killed leaves a terminal that works. Only :meth:`paint` writes: a
+    terminal that takes nothing for a while (Ctrl-S) holds up the thread that paints, and no other.
     """
 
     def __init__(self, console: Console, clock: Callable[[], float] = time.monotonic) -> None:
         self._console = console
         self._clock = clock
         self._lock = threading.Lock()
-        self._lines: Sequence[Text] = ()
+        self._waiting: deque[Text] = deque()
         self._widths: list[int] = []
         self._painted = clock()
         self._is_gone = False
@@ -41,12 +45,14 @@ class Painter:
     def height(self) -> int:
         return self._console.height
 
-    def paint(self, lines: Sequence[Text], above: Sequence[Text] = ()) -> None:
-        """Show *lines* in the place of the block.
+    def above(self, *texts: Text) -> None:
+        """Put *texts* above the block with the next frame, where they stay."""
+        self._waiting.extend(texts)
 
-        :param above: Goes above the block, and stays.
-        """
+    def paint(self, lines: Sequence[Text]) -> None:
+        """Show *lines* in the place of the block."""
         with self._lock:
+            above = [self._waiting.popleft() for _ in range(len(self._waiting))]
             if self._is_gone:
                 return
             try:
@@ -62,13 +68,8 @@ class Painter:
             except (OSError, ValueError):  # the terminal is gone; the run goes on without it
                 self._is_gone = True
                 return
-            self._lines = lines
             self._widths = [min(cell_len(line.plain), width) for line in lines]
             self._painted = self._clock()
-
-    def above(self, *texts: Text) -> None:
-        """Print *texts* above the block, where they stay."""
-        self.paint(self._lines, texts)
 
     def close(self) -> None:
         """Remove the block."""
@@ -90,7 +91,8 @@ class _Wrapping(Control):
     __slots__ = ()
 
     def __init__(self, on: bool) -> None:
-        self.segment = Segment(f"\x1b[?7{'h' if on else 'l'}", None, ())
+        # The old console of Windows knows no such sequence; there, this is what is done in its place.
+        self.segment = Segment(f"\x1b[?7{'h' if on else 'l'}", None, ((ControlType.CARRIAGE_RETURN,),))
 
 
 class Above(io.TextIOBase):
@@ -105,9 +107,13 @@ class Above(io.TextIOBase):
 
     def write(self, text: str, /) -> int:
         *whole, self._begun = (self._begun + text).split("\n")
-        if whole:
-            self._painter.above(*map(Text, whole))
+        self._painter.above(*(Text(printable(line)) for line in whole))
         return len(text)
 
     def flush(self) -> None:
         """Nothing is kept back but the beginning of a line."""
+
+    def end(self) -> None:
+        """Show that beginning, too."""
+        if self._begun:
+            self.write("\n")

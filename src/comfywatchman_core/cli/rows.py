@@ -12,7 +12,7 @@ from rich.text import Text
 from comfywatchman_core.events import TransferState
 from comfywatchman_core.units import size_text, time_text
 
-from .cells import Glyphs, cut_middle, first_that_fits, padded, shown
+from .cells import Glyphs, cut_end, cut_middle, first_that_fits, padded, shown
 from .tally import Tally, Transfer
 
 _GOOD_NAME = 20
@@ -20,7 +20,7 @@ _GOOD_NAME = 20
 _LONGEST_SOURCE = 16
 _GAP = "  "
 
-_WIDTHS = {"bar": 20, "percent": 5, "amount": 13, "speed": 9, "left": 8}
+_WIDTHS = {"bar": 20, "percent": 5, "amount": 15, "speed": 9, "left": 8}
 _LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("bar", "percent", "amount", "speed", "left", "source"),
     ("percent", "amount", "speed", "left", "source"),
@@ -128,7 +128,7 @@ class Rows:
             "speed": f"{size_text(one.rate)}/s" if one.rate else "",
             "left": "" if one.left is None else time_text(one.left),
         }[column]
-        return Text(f"{text:>{width}}")
+        return Text(f"{cut_end(text, width, self.glyphs.cut):>{width}}")
 
 
 def _percent(received: int, size: int | None) -> str:

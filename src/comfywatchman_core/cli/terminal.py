@@ -35,7 +35,7 @@ def about(label: str, message: str) -> str:
 
 def can_repaint(stream: TextIO) -> bool:
     """Say whether *stream* is a terminal that moves its cursor, watched by a person: no dumb one, no log of a CI."""
-    if not stream.isatty() or os.environ.get("CI"):
+    if not stream.isatty() or os.environ.get("CI", "").lower() not in ("", "0", "false"):
         return False
     kind = os.environ.get("TERM", "")
     return os.name == "nt" if not kind else kind not in ("dumb", "unknown")
