@@ -161,12 +161,14 @@ def read_plan(path: Path) -> Plan:
     except OSError as error:
         raise UsageError(f"the plan {path} cannot be read: {error.strerror}", hint="Check --plan.") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(f"{path} is not a plan: it is not JSON", hint="Write one with `plan -o FILE`.") from error
+        raise UsageError(
+            f"{path} is not a plan: it is not JSON", hint="Write one with `comfywatchman plan -o FILE`."
+        ) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise UsageError(
             f"{path} is not a plan that this version reads: its schema is {schema!r}, not {SCHEMA!r}",
-            hint="Write one with `plan -o FILE`.",
+            hint="Write one with `comfywatchman plan -o FILE`.",
         )
     return Plan(_structured(document, path))
 
@@ -178,10 +180,19 @@ def _structured(document: dict[str, object], path: Path) -> tuple[PlannedFile, .
         files = Converter().structure(document.get("models", []), tuple[PlannedFile, ...])
     except (BaseValidationError, UnsafeName) as error:
         mistakes = transform_error(error, format_exception=lambda one, _: str(one)) if error else []
-        raise UsageError(f"the plan {path} cannot be used: {'; '.join(mistakes)[:500]}", hint="Mend it.") from error
+        raise UsageError(
+            f"the plan {path} cannot be used: {'; '.join(mistakes)[:500]}",
+            hint="Correct it, or write a new one with `comfywatchman plan -o FILE`.",
+        ) from error
     except (TypeError, ValueError) as error:
-        raise UsageError(f"the plan {path} cannot be used: {error}", hint="Mend it.") from error
+        raise UsageError(
+            f"the plan {path} cannot be used: {error}",
+            hint="Correct it, or write a new one with `comfywatchman plan -o FILE`.",
+        ) from error
     for one in files:
         if not has_model_extension(one.name):
-            raise UsageError(f"the plan {path} names {one.name!a}, which is no model file", hint="Mend it.")
+            raise UsageError(
+                f"the plan {path} names {one.name!a}, which is no model file",
+                hint="Correct it, or write a new one with `comfywatchman plan -o FILE`.",
+            )
     return tuple(sorted(files, key=lambda one: (one.folder, one.name)))

@@ -76,7 +76,7 @@ def _read_toml(path: Path) -> dict[str, Any]:
             hint="Check --config and COMFYWATCHMAN_CONFIG.",
         ) from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise UsageError(f"the settings file {path} is not valid TOML: {error}", hint="Mend that line.") from error
+        raise UsageError(f"the settings file {path} is not valid TOML: {error}", hint="Correct that line.") from error
 
 
 def _flatten(document: Mapping[str, Any]) -> dict[str, Any]:

@@ -269,7 +269,9 @@ def as_transport_error(error: BaseException, url: str) -> TransportError:
         )
     refused = any(isinstance(link, ConnectionError) for link in chain)  # urllib3 counts a refusal among the time-outs
     if not refused and any(isinstance(link, (exceptions.TimeoutError, TimeoutError)) for link in chain):
-        return TransportError(f"{where} was silent for too long", hint="Check the network; the next run goes on.")
+        return TransportError(
+            f"{where} was silent for too long", hint="Check the network and run again; what has arrived is kept."
+        )
     if isinstance(error, (ValueError, exceptions.LocationValueError, exceptions.InvalidHeader)):
         return TransportError(f"{where} cannot be asked: {root}", retryable=False)
     if isinstance(error, FileNotFoundError):
