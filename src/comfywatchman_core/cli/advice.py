@@ -95,7 +95,7 @@ def _with_command(hint: str, command: str) -> str:
 def _places(options: Namespace) -> str:
     """Where things are, as the user said it."""
     words: list[str] = []
-    for option in ("comfyui", "models_dir", "config"):
+    for option in ("comfyui", "models_dir", "server", "config"):
         if value := getattr(options, option, None):
             words += [f"--{option.replace('_', '-')}", value]
     for value in getattr(options, "extra_model_paths", None) or ():

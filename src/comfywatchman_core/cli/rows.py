@@ -166,16 +166,17 @@ def _state_texts(one: Transfer, now: float) -> tuple[str, ...]:
 
 def _total_texts(tally: Tally, between: str) -> tuple[str, ...]:
     """The whole run in one line, from long to short."""
-    percent = _percent(tally.received, tally.size)
+    moves = bool(tally.transfers or tally.received)  # a plan knows sizes, and moves nothing
+    percent = _percent(tally.received, tally.size) if moves else ""
     speed = f"{size_text(tally.rate)}/s" if tally.rate else ""
     left = f"{time_text(tally.left)} left" if tally.left is not None else ""
     size = ("" if tally.is_size_complete else "at least ") + size_text(tally.size)
-    bytes_told = f"{size_text(tally.received)} of {size}, {percent}" if tally.size else ""
+    bytes_told = f"{size_text(tally.received)} of {size}, {percent}" if tally.size and moves else ""
     searched = f"{tally.unsearched} to search for" if tally.unsearched else ""
     files = f"{tally.settled} of {tally.missing} files"
     return (
         _joined(between, files, bytes_told, speed, left, searched),
-        _joined(between, files, _amount(tally.received, tally.size) if tally.size else "", speed, left),
+        _joined(between, files, _amount(tally.received, tally.size) if tally.size and moves else "", speed, left),
         _joined(_GAP, f"{tally.settled}/{tally.missing} files", percent, speed, left),
         _joined(_GAP, f"{tally.settled}/{tally.missing}", percent, speed),
     )
