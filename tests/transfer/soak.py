@@ -44,16 +44,18 @@ def sequence(server: Faulty, place: Path, seed: int, may_go_on: Callable[[], boo
     models, final = place / "models", place / "models" / "loras" / path[1:]
     what, seen = f"{server.url}{path}#sha256={sha256(content)}", Counter[str]()
     was_complete = False
-    for _ in range(chance.randint(1, 12)):
+    for _ in range(chance.randint(3, 12)):
         if not may_go_on():
             break
         process = get(models, what, "--connections", str(chance.choice([1, 4])), home=place / "home")
-        time.sleep(_START_UP + chance.random() * (seconds + 0.6))
+        time.sleep(_START_UP + chance.random() * (seconds + 0.3))
         process.kill()
         seen["ended before the kill" if ended(process).code == 0 else "killed"] += 1
         complete = final.exists()
         assert not (was_complete and not complete), f"seed {seed}: a finished file is gone"
         assert not complete or final.read_bytes() == content, f"seed {seed}: wrong bytes under the final name"
+        if was_complete:
+            break  # it stayed; more of the same would say nothing new
         was_complete = complete
     last = ended(get(models, what, home=place / "home"))
     assert last.code == 0, f"seed {seed}: {last.out[-2000:]}{last.err[-2000:]}"
