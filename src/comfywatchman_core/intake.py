@@ -18,7 +18,15 @@ from .folders import ModelFolders
 from .models import Digest, ModelRequest
 from .names import has_model_extension, safe_name
 from .report import Problem
-from .workflow import Workflow, find_workflows, merge_requests, read_workflow, read_workflow_bytes
+from .workflow import (
+    LoaderTable,
+    Workflow,
+    find_workflows,
+    merge_requests,
+    read_workflow,
+    read_workflow_bytes,
+    read_workflows,
+)
 
 STANDARD_INPUT = "-"
 _LARGEST_INPUT = 1 << 30
@@ -47,12 +55,14 @@ def take_in(
     folders: ModelFolders,
     *,
     folder: str = "",
+    loaders: LoaderTable | None = None,
     emit: Callable[[Event], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> Intake:
     """Read everything that *named* names; one bad file never stops the rest.
 
     :param folder: For references and names that say no folder.
+    :param loaders: What is known of node classes; the packaged table by default.
     :returns: Requests in reading order, not merged yet; what could not be read is in ``problems``.
     :raises UsageError: Something named is neither a file nor a reference, or *folder* is none for models.
     :raises Cancelled: The caller asked to stop.
@@ -61,7 +71,7 @@ def take_in(
     folder = _destination(folder, folders)
     for one in named:
         text = os.fspath(one)
-        for label, read, found in _readers(text, folders):
+        for label, read, found in _readers(text, folders, loaders, cancelled):
             if cancelled():
                 raise Cancelled("stopped while reading workflows")
             try:
@@ -109,18 +119,20 @@ def _key(text: str, folders: ModelFolders) -> str:
     return next((key for key in known if key.casefold() == text.casefold()), folders.canonical(text))
 
 
-def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest], bool]]:
+def _readers(
+    text: str, folders: ModelFolders, loaders: LoaderTable | None, cancelled: Callable[[], bool]
+) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest], bool]]:
     """What *text* names, each with the step that reads it, and whether it was only found in a directory."""
     if text == STANDARD_INPUT:
-        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-"), False
+        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-", loaders=loaders), False
         return
     path = Path(text)
     if text and os.path.isdir(path):  # an empty text, such as an unset variable, is not the current directory
-        for found in find_workflows(path):
-            yield str(found), lambda found=found: read_workflow(found, label=str(found)), True  # type: ignore[misc]
+        for found, result in read_workflows(find_workflows(path), loaders=loaders, cancelled=cancelled):
+            yield str(found), lambda result=result: _returned(result), True  # type: ignore[misc]
         return
     if text and os.path.lexists(path):
-        yield text, lambda: read_workflow(path, label=text), False
+        yield text, lambda: read_workflow(path, label=text, loaders=loaders), False
         return
     request = as_reference(text, folders)
     if request is None:
@@ -129,6 +141,12 @@ def _readers(text: str, folders: ModelFolders) -> Iterator[tuple[str, Callable[[
             hint="A reference is an address, an AIR, civitai:…, hf:…, or FOLDER/NAME such as loras/ink.safetensors.",
         )
     yield request.label, lambda: request, False
+
+
+def _returned(result: Workflow | WorkflowError) -> Workflow:
+    if isinstance(result, WorkflowError):
+        raise result
+    return result
 
 
 def as_reference(text: str, folders: ModelFolders) -> ModelRequest | None:

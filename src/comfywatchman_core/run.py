@@ -13,19 +13,21 @@ from pathlib import Path
 
 from attrs import evolve
 
-from .addresses import printable, redact_text
+from .addresses import printable, redact, redact_text
 from .backends import Backends
 from .config import Config, Rules
 from .conversation import Surroundings
 from .delivery import Delivery, Job
-from .errors import Cancelled, ErrorCode, Failure, UsageError
+from .errors import BackendError, Cancelled, ErrorCode, Failure, UsageError
 from .events import Event, FileSettled, Queued, Surveyed, Warned
 from .folders import ModelFolders
+from .http import ApiClient
 from .intake import Intake, installed_workflows, take_in
 from .leftovers import tidy
 from .models import Candidate, Digest, ModelRequest
 from .planfile import Plan
 from .report import Entry, Problem, Report, Status
+from .server import Installation, ask_server
 from .staging import Staging
 from .standing import Standing
 from .state import Memory
@@ -43,17 +45,20 @@ class Run:
 
     :param surroundings: Makes what a search and a transfer need, given this run's way of telling and of
         being stopped. Not called by a scan, which needs no back end.
+    :param client: Makes the client that a running ComfyUI is asked through, where the settings name one.
     """
 
     def __init__(
         self,
         config: Config,
         surroundings: Callable[[Callable[[Event], None], Callable[[], bool]], Surroundings],
+        client: Callable[[Callable[[], bool]], ApiClient],
         on_event: Callable[[Event], None] | None,
         cancel: Callable[[], bool] | threading.Event | None,
     ) -> None:
         self._config = config
         self._surroundings = surroundings
+        self._client = client
         self._listener = on_event
         self._cancel = cancel.is_set if isinstance(cancel, threading.Event) else cancel or (lambda: False)
         self._stop = threading.Event()
@@ -120,7 +125,8 @@ class Run:
 
     def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
         """Find out what of *plan* is there."""
-        self.standing = Standing.of(model_folders(self._config), self.memory, self._rules.accept_digests)
+        installation = self._installation()
+        self.standing = self._standing(self._folders(installation), installation)
         entries = []
         for one in plan.files:
             entry = self.standing.entry(one.request, cancelled=self.cancelled)
@@ -131,12 +137,20 @@ class Run:
 
     def look(self, what: What | Iterable[What]) -> tuple[Intake, list[Entry]]:
         """Read what is wanted and find out what is there."""
-        folders = model_folders(self._config)
+        installation = self._installation()
+        folders = self._folders(installation)
         named = [what] if isinstance(what, (str, os.PathLike)) else list(what)
         if not named:
             named = [self._default_workflows()]
-        intake = take_in(named, folders, folder=self._rules.folder, emit=self.emit, cancelled=self.cancelled)
-        self.standing = Standing.of(folders, self.memory, self._rules.accept_digests)
+        intake = take_in(
+            named,
+            folders,
+            folder=self._rules.folder,
+            loaders=installation.loaders if installation else None,
+            emit=self.emit,
+            cancelled=self.cancelled,
+        )
+        self.standing = self._standing(folders, installation)
         requests = intake.merged()
         self._problems += digest_conflicts(requests)
         self.standing.inventory.prepare(requests)
@@ -153,6 +167,29 @@ class Run:
             entries.append(Entry(request=request, status=status, path=path))
         self._place = {id(entry.request): index for index, entry in enumerate(entries)}
         return intake, entries
+
+    def _installation(self) -> Installation | None:
+        """What the running ComfyUI that the user names says of itself; told once where it does not answer."""
+        if self._config.server is None:
+            return None
+        try:
+            return ask_server(self._config.server, self._client(self.cancelled))
+        except BackendError as error:
+            message = f"the ComfyUI at {redact(self._config.server)} was not asked: {error}"
+            hint = "The packaged table of loaders is used in its place."
+            self._problems.append(Problem(about="server", message=message, hint=hint, code="server"))
+            self.emit(Warned(message=f"{message}; {hint}"))
+            return None
+
+    def _folders(self, installation: Installation | None) -> ModelFolders:
+        """The running ComfyUI's own folders where they are on this machine, else those of the settings."""
+        if installation is not None and installation.folders is not None:
+            return installation.folders
+        return model_folders(self._config)
+
+    def _standing(self, folders: ModelFolders, installation: Installation | None) -> Standing:
+        listed = installation.listed if installation else None
+        return Standing.of(folders, self.memory, self._rules.accept_digests, listed=listed)
 
     def is_wanted(self, entry: Entry) -> bool:
         """Say whether *entry* calls for a download."""

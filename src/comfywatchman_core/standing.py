@@ -7,7 +7,7 @@ request: an intact file with other bytes than a known digest is a conflict.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -35,9 +35,19 @@ class Standing:
     _seen: dict[Path, str] = field(factory=dict, init=False, repr=False)
 
     @classmethod
-    def of(cls, folders: ModelFolders, memory: Memory | None = None, accepted: Sequence[str] = ()) -> Standing:
-        """Look at the disk anew."""
-        return cls(folders, Inventory(folders), (memory or Memory(None)).digests, accepted)
+    def of(
+        cls,
+        folders: ModelFolders,
+        memory: Memory | None = None,
+        accepted: Sequence[str] = (),
+        *,
+        listed: Mapping[str, frozenset[str]] | None = None,
+    ) -> Standing:
+        """Look at the disk anew.
+
+        :param listed: Folder key to the names that a running ComfyUI lists.
+        """
+        return cls(folders, Inventory(folders, listed=listed), (memory or Memory(None)).digests, accepted)
 
     def entry(self, request: ModelRequest, *, cancelled: Callable[[], bool] = lambda: False) -> Entry:
         """Say what is there for *request*. Hashes a file only where a SHA256 is known to compare with.

@@ -44,7 +44,10 @@ def judged(
 
 
 def refusal(verification: VerificationReport, artifact: Artifact, offer: Candidate, stage: Stage) -> BackendError:
-    """Put the bytes aside, or drop them where they are no model at all, and say what speaks against them."""
+    """Put the bytes aside, or drop them where they are no model at all, and say what speaks against them.
+
+    Bytes that only lack a checksum stay in their stage: the next run may be allowed to take them.
+    """
     failed = [check for check in verification.checks if not check.passed]
     code, worst = min(((_code_of(check), check) for check in failed), key=lambda pair: _rank(pair[0]))
     sha256 = artifact.digests[0].value
@@ -52,10 +55,11 @@ def refusal(verification: VerificationReport, artifact: Artifact, offer: Candida
     if code in (ErrorCode.CHECKSUM_MISMATCH, ErrorCode.SIZE_MISMATCH):
         kept = stage.quarantine(sha256)
         hint = f"It is kept as {kept.name}; if you want these bytes, run again with --accept-digest {sha256}."
+    elif code is ErrorCode.NO_CHECKSUM:
+        hint = "Leave out --require-checksum to take it unverified; the bytes are kept for that."
     else:
         stage.discard()
         hint = {
-            ErrorCode.NO_CHECKSUM: "Leave out --require-checksum to take it unverified.",
             ErrorCode.NOT_A_MODEL: "The source may want a token, or the address leads to a web page.",
         }.get(code, "Another source may have it.")
     return BackendError(message, code=code, hint=hint)

@@ -187,7 +187,7 @@ class Watchman:
     def _run(
         self, on_event: Callable[[Event], None] | None, cancel: Callable[[], bool] | threading.Event | None
     ) -> Run:
-        return Run(self.config, self._surroundings, on_event, cancel)
+        return Run(self.config, self._surroundings, self._client, on_event, cancel)
 
     def _load(self) -> Backends:
         config = self.config
@@ -211,21 +211,25 @@ class Watchman:
             },
         )
 
-    def _surroundings(self, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Surroundings:
+    def _client(
+        self, cancelled: Callable[[], bool], on_wait: Callable[[str, float], None] = lambda origin, seconds: None
+    ) -> ApiClient:
         download = self.config.download
-
-        def tell(origin: str, seconds: float) -> None:
-            reason = f"before asking {origin} again"
-            emit(StateChanged(label="", state=TransferState.WAITING, seconds=seconds, reason=reason))
-
-        client = ApiClient(
+        return ApiClient(
             self._transport,
             gates=self._gates,
             retries=download.max_retries,
             timeout=download.timeout_seconds,
             cancelled=cancelled,
-            on_wait=tell,
+            on_wait=on_wait,
         )
+
+    def _surroundings(self, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Surroundings:
+        def tell(origin: str, seconds: float) -> None:
+            reason = f"before asking {origin} again"
+            emit(StateChanged(label="", state=TransferState.WAITING, seconds=seconds, reason=reason))
+
+        client = self._client(cancelled, tell)
         return Surroundings(backends=self.backends, config=self.config, http=client, emit=emit, cancelled=cancelled)
 
 

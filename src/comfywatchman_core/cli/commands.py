@@ -63,6 +63,7 @@ def settings(options: Namespace) -> Config:
             "comfyui": getattr(options, "comfyui", None),
             "models_dir": getattr(options, "models_dir", None),
             "extra_model_paths": getattr(options, "extra_model_paths", None),
+            "server": getattr(options, "server", None),
             "offline": getattr(options, "offline", None),
             "no_plugins": getattr(options, "no_plugins", None),
             "download.jobs": getattr(options, "jobs", None),

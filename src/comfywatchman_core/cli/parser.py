@@ -137,6 +137,9 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
     places.add_argument(
         "--extra-model-paths", metavar="FILE", action="append", help="one more YAML file of that kind; repeatable"
     )
+    places.add_argument(
+        "--server", metavar="URL", help="a running ComfyUI that says which loaders, folders and files it has"
+    )
 
 
 def _add_output(parser: argparse.ArgumentParser) -> None:
