@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import subprocess
@@ -17,7 +18,11 @@ from comfywatchman_core.testing import sha256
 from . import ROOT, official, workflows
 from .sources import CIVITAI_KEY, Sources, running
 
-_FOREIGN = ("COMFYWATCHMAN_", "COMFYUI_", "CIVITAI_", "HF_", "HUGGING", "HTTP_", "HTTPS_", "ALL_PROXY", "XDG_")
+_FOREIGN = (
+    *("COMFYWATCHMAN_", "COMFYUI_", "CIVITAI_", "HF_", "HUGGING", "TRANSFORMERS_"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "XDG_"),
+)
+"""How variables begin that would change what the command does."""
 
 
 class Failed(Exception):
@@ -26,6 +31,9 @@ class Failed(Exception):
 
 def main() -> int:
     """Tell the story; returns the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a terminal of another encoding shows what it can
     started = time.monotonic()
     templates = official.templates()
     models = {one for workflow in templates.values() for one in official.declared(workflow)}
