@@ -5,6 +5,7 @@
 #   make lint     ruff and mypy
 #   make format   what ruff can mend by itself
 #   make wheels   the five packages built, looked into, and each installed alone
+#   make docs     the documentation as a site, in build/site; a link that leads nowhere is an error
 #   make bench    what is measured, measured
 #   make soak     the tests that take minutes
 #   make setup    the environment alone, in .venv; make version says which Python it has
@@ -27,7 +28,7 @@ PYTEST ?=
 BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
 .DEFAULT_GOAL := help
-.PHONY: help setup version demo test lint format wheels bench soak clean
+.PHONY: help setup version demo test lint format wheels docs bench soak clean
 
 help:
 	@sed -n 's/^#   make/make/p' Makefile
@@ -73,6 +74,10 @@ format: setup
 
 wheels: setup
 	$(RUN) -m pytest $(PYTEST) tests/packaging
+
+docs: setup
+	@$(RUN) -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --quiet
 
 bench: setup
 	@set -e; for each in $(BENCHMARKS); do echo "== $$each"; $(RUN) $$each; done
