@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman_core import API_VERSION, Artifact, Candidate, Check, ModelRequest, hookimpl
+from comfywatchman_core import API_VERSION, Artifact, Candidate, Check, ModelRequest, events, hookimpl
 
 from .credentials import WHERE_TO_PUT_IT, key_of
 from .references import HOSTS, is_catalogue_link, read_reference
@@ -38,14 +38,9 @@ class CivitaiBackend:
         from .resolving import Resolving
 
         settings = Settings.of(context.settings)
-        if request.reference is not None:
-            reference = read_reference(request.reference, settings.base_url)
-            if reference is None and request.name is None:
-                return None
-        else:
-            reference = None
-        if reference is None and request.name is None and not request.digests and not request.url:
-            return None
+        reference = read_reference(request.reference, settings.base_url) if request.reference is not None else None
+        if reference is None and request.name is None and not request.digests:
+            return _declined(request, settings, context)
         key = key_of(context.settings)
         resolving = Resolving(
             request=request,
@@ -58,10 +53,9 @@ class CivitaiBackend:
             return resolving.by_reference(reference)
         if found := resolving.by_digest():
             return found
-        if request.url and is_catalogue_link(request.url, settings.base_url):
-            linked = read_reference(request.url, settings.base_url)
-            if linked is not None and (found := resolving.by_reference(linked)):
-                return found
+        linked = read_reference(request.url, settings.base_url) if request.url is not None else None
+        if linked is not None and (found := resolving.by_reference(linked)):
+            return found
         if request.name is None:
             return ()
         return resolving.by_hint(request.hints) or resolving.by_name()
@@ -123,3 +117,17 @@ class CivitaiBackend:
         from .service import Service
 
         return Service(settings.base_url, context, self._runs.of(context))
+
+
+def _declined(request: ModelRequest, settings: Settings, context: Context) -> Sequence[Candidate] | None:
+    """Say nothing of what belongs to others; tell of a link to this site that names no model."""
+    link = request.reference or request.url or ""
+    if not is_catalogue_link(link, settings.base_url):
+        return None
+    context.emit(
+        events.Warned(
+            message="the address lies on Civitai and names no model; pass the one of the model's page, "
+            "or of its download button"
+        )
+    )
+    return ()

@@ -7,9 +7,11 @@ from collections.abc import Mapping, Sequence
 from comfywatchman_core import Digest, ModelRequest
 
 from .folders import fits
-from .naming import MODEL_SUFFIXES, REDUCED, Wanted, evidence, key_of, names_of, split_suffix
+from .matching import REDUCED, Wanted, evidence
+from .naming import names_of
 from .records import FileRecord, Listed
 from .references import Reference
+from .words import MODEL_SUFFIXES, key_of, split_suffix
 
 PICKLES = (".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl")
 """Formats that can run code when they are loaded."""

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from .naming import split_suffix
 from .records import FileRecord, ModelRecord
+from .words import split_suffix
 
 _ALIASES = {
     "unet": "diffusion_models",

@@ -11,11 +11,13 @@ from comfywatchman_core import Candidate, Match, errors
 from .choosing import PICKLES, suffix_of
 from .folders import fits, searched_types
 from .likelihood import likelihood
-from .naming import COMPOSED, REDUCED, UPLOADED, Wanted, evidence, keeps_uploaded_name, names_of
+from .matching import COMPOSED, REDUCED, UPLOADED, Wanted, evidence
+from .naming import keeps_uploaded_name, names_of
 from .offers import Offers, is_out_of_the_question, reference_of
-from .queries import distinctive_words, is_generic, queries
+from .queries import queries
 from .records import Listed, listed
 from .service import Service
+from .words import distinctive_words, is_generic
 
 _MISFIT = 30
 _OTHER_SIZE = 40
@@ -49,7 +51,7 @@ class Judged:
 
     found: Listed
     evidence: int
-    """How well its names agree with the wanted one; see :func:`naming.evidence`."""
+    """How well its names agree with the wanted one; see :func:`matching.evidence`."""
     score: int
     """The same with what else is known: folder, size."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from .naming import Wanted, name_words
-from .queries import distinctive_words
+from .matching import Wanted
 from .records import FileRecord, Listed
+from .words import distinctive_words, name_words
 
 _PRECISIONS = ("nvfp4", "fp32", "fp16", "bf16", "fp8", "int8", "nf4")
 _SHORTEST_PART = 3

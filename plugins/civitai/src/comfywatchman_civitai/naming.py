@@ -8,15 +8,9 @@ workflow may carry either spelling, or the author's own.
 from __future__ import annotations
 
 import re
-import unicodedata
-from collections.abc import Iterator, Sequence
 
-from attrs import frozen
-
+from .matching import COMPOSED, EXACT, UPLOADED
 from .records import FileRecord, Listed, ModelRecord, VersionRecord
-
-MODEL_SUFFIXES = (".safetensors", ".sft", ".ckpt", ".pt", ".pt2", ".pth", ".bin", ".pkl", ".gguf", ".onnx", ".patch")
-"""Formats that a loader reads; anything else (archives, texts, pictures) is no model file."""
 
 _TITLE_LENGTH = 20
 
@@ -27,64 +21,6 @@ _COMPOSED_FILE_TYPES = frozenset(
         "Enhancement LoRA", "Other",
     }
 )  # fmt: skip
-
-EXACT = 100
-UPLOADED = 98
-COMPOSED = 95
-REDUCED = 92
-OTHER_FORMAT = 85
-SEPARATORS = 80
-_MOST_OVERLAP = 60
-
-
-@frozen
-class Wanted:
-    """The name that a workflow gives, and the forms in which it is compared."""
-
-    name: str
-    """The last component of the path, as spelled."""
-    key: str
-    stem: str
-    """The key without its model suffix."""
-    stem_as_spelled: str
-    """The same with its capitals, which tell words apart."""
-    suffix: str
-    """Lower case; empty where the workflow gives none."""
-    reduced: str
-    """The key without what browsers and the storage of early 2026 add to it."""
-
-    @classmethod
-    def of(cls, path: str) -> Wanted:
-        """Read a path below a models folder."""
-        name = path.replace("\\", "/").rpartition("/")[2]
-        key = key_of(name)
-        stem, suffix = split_suffix(key)
-        spelled = name[: -len(suffix)] if suffix else name
-        return cls(name, key, stem, spelled, suffix, key_of(_without_additions(name)))
-
-
-def evidence(wanted: Wanted, names: Sequence[tuple[int, str]]) -> int:
-    """Say how well *wanted* agrees with the names of one file.
-
-    :param names: What each name is worth when it is equal, and the name; see :func:`names_of`.
-    :returns: 92 to 100: a name of this file; 80 to 85: the same but for format or separators; up to 60: alike.
-    """
-    best = 0
-    for worth, name in names:
-        key = key_of(name)
-        stem, suffix = split_suffix(key)
-        if key == wanted.key or (not wanted.suffix and stem == wanted.stem and suffix):
-            points = worth
-        elif wanted.reduced in (key, reduced := key_of(_without_additions(name))) or reduced == wanted.key:
-            points = min(worth, REDUCED)
-        elif stem == wanted.stem:
-            points = OTHER_FORMAT
-        elif _letters(stem) == _letters(wanted.stem) and suffix == wanted.suffix and _letters(stem):
-            points = SEPARATORS
-        else:
-            points = round(_MOST_OVERLAP * likeness(wanted.name, name))
-        best = max(best, points)
-    return best
 
 
 def names_of(found: Listed, uploaded: str = "") -> list[tuple[int, str]]:
@@ -216,59 +152,3 @@ def _without(text: str, part: str) -> str:
     if not part or part.lower() not in text.lower():
         return text
     return re.sub(re.escape(part), "", text, flags=re.IGNORECASE)
-
-
-def key_of(name: str) -> str:
-    """Spell *name* so that two spellings of one name are equal: last component, NFC, case-folded."""
-    return unicodedata.normalize("NFC", name.replace("\\", "/").rpartition("/")[2].strip()).casefold()
-
-
-def split_suffix(key: str) -> tuple[str, str]:
-    """Split a key into stem and model suffix; the suffix is empty where there is none."""
-    for suffix in MODEL_SUFFIXES:
-        if key.endswith(suffix) and len(key) > len(suffix):
-            return key[: -len(suffix)], suffix
-    return key, ""
-
-
-_COPY = re.compile(r" ?\(\d{1,2}\)(?=\.[A-Za-z0-9]+$)")
-_STORAGE_KEY = re.compile(r"\.([A-Za-z0-9]{4})(?=\.safetensors$)")
-
-
-def _without_additions(name: str) -> str:
-    """Take away ``" (1)"`` of a browser and the four letters of a storage key."""
-    name = _COPY.sub("", name)
-    found = _STORAGE_KEY.search(name)
-    # Downloads of February 2026 were named by key, "name.AbCd.safetensors". ".fp16" or ".Lite" is no such key, and
-    # a file without it is another one: only letters in mixed case count.
-    if found and not found[1].istitle() and found[1] not in (found[1].lower(), found[1].upper()):
-        return name[: found.start()] + name[found.end() :]
-    return name
-
-
-def _letters(text: str) -> str:
-    return "".join(letter for letter in text if letter.isalnum())
-
-
-def likeness(one: str, other: str) -> float:
-    """How much two names share, 0 to 1: the words they have in common, by all their words."""
-    left, right = set(name_words(one)), set(name_words(other))
-    return len(left & right) / len(left | right) if left and right else 0.0
-
-
-_RUN = re.compile(r"[^\W\d_]+|\d+")
-_CAMEL = re.compile(r"(?<=[a-z])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
-
-
-def name_words(name: str) -> Iterator[str]:
-    """Take a name apart at separators, at capitals, and between letters and digits; lower case."""
-    for word in camel_words(name):
-        yield from _RUN.findall(word)
-
-
-def camel_words(name: str) -> Iterator[str]:
-    """Take a name apart at separators and at capitals; lower case."""
-    name = unicodedata.normalize("NFC", name)
-    suffix = split_suffix(name.casefold())[1]
-    for piece in re.split(r"[\W_]+", name[: -len(suffix)] if suffix else name):
-        yield from (part.casefold() for part in _CAMEL.split(piece) if part)

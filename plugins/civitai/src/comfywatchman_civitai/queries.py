@@ -9,55 +9,11 @@ from __future__ import annotations
 
 import re
 
-from .naming import Wanted, camel_words
-
-_FORMAT_WORDS = frozenset(
-    {
-        "safetensors", "ckpt", "gguf", "fp", "fp8", "fp16", "fp32", "bf", "bf16", "int8", "nf4", "nvfp4", "e4m3fn",
-        "e5m2", "scaled", "mixed", "quantized", "q", "k", "m", "s", "pruned", "full", "ema", "emaonly", "nonema",
-        "noema", "no", "vae", "novae", "bakedvae", "baked", "clip", "t5", "unet", "diffusion", "pytorch", "model",
-        "weights", "lora", "loras", "locon", "lycoris", "loha", "lokr", "dora", "embedding", "textual", "inversion",
-        "hypernetwork", "checkpoint", "upscaler", "controlnet", "v", "ver", "version", "final", "fix", "fixed",
-        "release", "epoch", "ep", "step", "steps", "rank", "dim", "alpha", "test", "new", "my", "the", "of", "by",
-        "and", "for", "a",
-    }
-)  # fmt: skip
-"""Words that say what kind of file it is, not which."""
-
-_FAMILY_WORDS = frozenset(
-    {
-        "sd", "sdxl", "xl", "sd15", "sd21", "pony", "pdxl", "pdv", "ponyxl", "il", "ilxl", "ill", "illustrious",
-        "noob", "noobai", "nai", "flux", "fluxd", "flux1", "dev", "schnell", "wan", "wan21", "wan22", "hunyuan",
-        "hyv", "ltx", "ltxv", "qwen", "zimage", "zit",
-    }
-)  # fmt: skip
-"""Words for the base model; they stand in a file name more often than in a title."""
-
-_EMPTY_WORDS = frozenset(
-    {"last", "output", "untitled", "default", "example", "tmp", "temp", "copy", "download", "adapter", "file", "best"}
-)
-"""Words that name no model where nothing else stands beside them."""
+from .matching import Wanted
+from .words import camel_words, distinctive_words
 
 _MOST_WORDS = 5
 """Of ten that the search takes; more only make it miss."""
-
-_VERSION = re.compile(r"v\d\w*|\d+|[a-z]\d")
-_ENDING_NUMBER = re.compile(r"(?<=[^\W\d]{3})\d+$")
-
-
-def distinctive_words(name: str) -> list[str]:
-    """The words of *name* that can stand in a title, in order: no formats, no versions, no bare numbers."""
-    words = [_ENDING_NUMBER.sub("", word) for word in camel_words(name) if not _VERSION.fullmatch(word)]
-    words = [word for word in words if word not in _FORMAT_WORDS]
-    own = [word for word in words if word not in _FAMILY_WORDS]
-    return list(dict.fromkeys(own or words))
-
-
-def is_generic(name: str) -> bool:
-    """Say whether *name* tells nothing of the model: ``lora``, ``model``, ``last``, ``v1``, a family alone."""
-    words = [word for word in camel_words(name) if not _VERSION.fullmatch(word)]
-    telling = [word for word in words if word not in _FORMAT_WORDS and word not in _EMPTY_WORDS]
-    return not telling or (len(words) == 1 and telling[0] in _FAMILY_WORDS)
 
 
 def queries(wanted: Wanted, folder: str) -> list[str]:

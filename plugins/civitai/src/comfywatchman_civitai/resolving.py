@@ -12,7 +12,8 @@ from .choosing import agrees, choose, suffix_of
 from .folders import folder_of, may_be_bare
 from .header import is_whole_pipeline
 from .hunt import Hunt
-from .naming import REDUCED, Wanted, evidence, names_of
+from .matching import REDUCED, Wanted, evidence
+from .naming import names_of
 from .offers import Offers
 from .records import Listed, ModelRecord, VersionRecord, listed
 from .references import Reference, read_reference
@@ -36,10 +37,7 @@ class Resolving:
 
     def by_reference(self, reference: Reference) -> tuple[Candidate, ...]:
         """Offer exactly the file that *reference* names; empty where the service does not have it."""
-        if reference.version is not None:
-            model = self.service.version(reference.version) or self._unrated(reference)
-        else:
-            model = self.service.model(reference.model or 0)
+        model = self._version(reference) if reference.version is not None else self._first_version(reference)
         if model is None or (not model.versions and model.mode != "Archived"):
             self._tell(f"Civitai has no {reference}; it was deleted or unpublished, or never was")
             return ()
@@ -107,6 +105,17 @@ class Resolving:
             budget = 1 if self.request.wanted_by or self.request.explicit else 0
         hunt = Hunt(service=self.service, offers=self.offers, wanted=Wanted.of(str(self.request.name)), budget=budget)
         return hunt.candidates()
+
+    def _version(self, reference: Reference) -> ModelRecord | None:
+        return self.service.version(reference.version or 0) or self._unrated(reference)
+
+    def _first_version(self, reference: Reference) -> ModelRecord | None:
+        """The version that the model's page opens with; its own endpoint tells more of it than the model's."""
+        model = self.service.model(reference.model or 0)
+        if model is None or not model.versions:
+            return model
+        alone = self.service.version(model.versions[0].id)
+        return evolve(model, versions=alone.versions + model.versions[1:]) if alone is not None else model
 
     def _unrated(self, reference: Reference) -> ModelRecord | None:
         """A version that nobody rated yet is absent from its own endpoint; ``mini`` tells of it."""

@@ -11,7 +11,8 @@ from attrs import define, frozen
 from comfywatchman_core import BackendError
 
 from .cache import Kept, slim
-from .records import MiniRecord, ModelRecord, read_mini, read_model, read_version
+from .reading import read_mini, read_model, read_version
+from .records import MiniRecord, ModelRecord
 from .refusals import is_document, refused_read
 
 if TYPE_CHECKING:
