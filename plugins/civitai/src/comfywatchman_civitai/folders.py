@@ -62,6 +62,7 @@ _FOLDER_OF_MODEL_TYPE = {
 }
 
 _NO_MODEL = frozenset({"Archive", "Training Data", "Workflow", "Config"})
+_NO_MODELS = frozenset({"Poses", "Wildcards", "Workflows", "ComfyWorkflows"})
 
 _WHOLE_PIPELINES = ("SD 1", "SD 2", "SDXL", "Pony", "Illustrious", "NoobAI")
 """Base models whose checkpoints hold text encoder and VAE, nearly all. "Pony V7" is another family."""
@@ -100,7 +101,7 @@ def fits(model: ModelRecord, file: FileRecord, folder: str) -> bool:
         return True
     own = folder_of(model, file)
     if not own:
-        return file.type not in _NO_MODEL
+        return file.type not in _NO_MODEL and model.type not in _NO_MODELS
     denoisers = {"checkpoints", "diffusion_models"}
     return own == folder or {own, folder} <= denoisers
 

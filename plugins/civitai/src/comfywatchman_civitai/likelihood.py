@@ -6,7 +6,7 @@ import re
 
 from .matching import Wanted
 from .records import FileRecord, Listed
-from .words import distinctive_words, name_words
+from .words import camel_words, distinctive_words, name_words
 
 _PRECISIONS = ("nvfp4", "fp32", "fp16", "bf16", "fp8", "int8", "nf4")
 _SHORTEST_PART = 3
@@ -19,7 +19,7 @@ def likelihood(wanted: Wanted, found: Listed) -> float:
     if not words:
         return 0.0
     titles = f"{found.model.name} {found.version.name} {' '.join(found.version.trained_words)}"
-    known = set(name_words(titles))
+    known = {*name_words(titles), *camel_words(titles)}
     joined = "".join(name_words(titles))
     hits = sum(word in known or (len(word) >= _SHORTEST_PART and word in joined) for word in words)
     title = set(distinctive_words(found.model.name))
