@@ -21,6 +21,7 @@ HEAVY = {
     "rich",
     "yaml",
     "importlib.metadata",
+    "shutil",
     "typing",
 }
 """Each costs more than the answer to ``--help`` itself, ``typing`` included."""

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import argparse
+import os
+import sys
 
 from comfywatchman_core._version import __version__
 
@@ -24,6 +26,27 @@ _EPILOG = (
 )
 
 
+class _Help(argparse.HelpFormatter):
+    """argparse's own; the width is found without shutil, whose import costs a tenth of what ``--help`` takes."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_columns() - 2)
+
+
+def _columns() -> int:
+    """The width of the terminal, as shutil finds it."""
+    try:
+        columns = int(os.environ.get("COLUMNS", ""))
+    except ValueError:
+        columns = 0
+    if columns <= 0:
+        try:
+            columns = os.get_terminal_size(sys.__stdout__.fileno()).columns if sys.__stdout__ else 0
+        except (OSError, ValueError):
+            columns = 0
+    return columns if columns > 0 else 80
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Build the parser; importing this module and calling it costs argparse and nothing more."""
     parser = argparse.ArgumentParser(
@@ -32,6 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         "Without a command, `get` is meant.",
         epilog=_EPILOG,
         allow_abbrev=False,
+        formatter_class=_Help,
     )
     parser.add_argument("--version", action="version", version=f"comfywatchman {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
@@ -114,7 +138,12 @@ def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str
 ) -> argparse.ArgumentParser:
     return commands.add_parser(
-        name, help=help, description=help[0].upper() + help[1:] + ".", epilog=_EPILOG, allow_abbrev=False
+        name,
+        help=help,
+        description=help[0].upper() + help[1:] + ".",
+        epilog=_EPILOG,
+        allow_abbrev=False,
+        formatter_class=_Help,
     )
 
 
