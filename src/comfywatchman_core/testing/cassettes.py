@@ -32,7 +32,7 @@ _SECRET_PARAMETER = re.compile(
 _ADDRESS = re.compile(r"https?://[^\s\"'<>\\]+\?[^\s\"'<>\\]+")
 _LEAK = re.compile(
     r"(?im)\bbearer\s+\S|^\s*[\"']?(?:set-cookie|cookie|authorization)[\"']?\s*:|"
-    r"[?&](?:x-amz-)?(?:signature|security-token)=(?!SECRET)"
+    r"[?&](?:x-amz-)?(?:signature|security-token)="
 )
 
 
@@ -118,10 +118,8 @@ def scrubbing(
 
 
 def _clean_query(url: str) -> str:
-    """*url*, the values of parameters that look like secrets taken out."""
+    """*url* without the parameters that look like secrets."""
     parts = urlsplit(url)
     pairs = parse_qsl(parts.query, keep_blank_values=True)
-    if not any(_SECRET_PARAMETER.fullmatch(name) for name, _ in pairs):
-        return url
-    cleaned = [(name, SECRET if _SECRET_PARAMETER.fullmatch(name) else text) for name, text in pairs]
-    return urlunsplit(parts._replace(query=urlencode(cleaned)))
+    kept = [(name, text) for name, text in pairs if not _SECRET_PARAMETER.fullmatch(name)]
+    return url if kept == pairs else urlunsplit(parts._replace(query=urlencode(kept)))
