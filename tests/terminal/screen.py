@@ -116,7 +116,15 @@ def terminal(
     """
     master, slave = pty.openpty()
     _set_size(master, columns, rows)
-    told = {**os.environ, "TERM": "xterm-256color", "CI": "", "NO_COLOR": "", "COLUMNS": "", **(environ or {})}
+    told = {
+        **os.environ,
+        "TERM": "xterm-256color",
+        "CI": "",
+        "NO_COLOR": "",
+        "COLUMNS": "",
+        "LINES": "",
+        **(environ or {}),
+    }
     process = subprocess.Popen(
         command,
         stdin=slave,
