@@ -70,13 +70,15 @@ class CivitaiStandIn:
         )
         self.listing = Listing(self.catalogue, self.index, self.documents)
         self.region_blocked = False
+        self.storage_answer: Callable[[Asked], Reply] = self.downloads.serve_file
+        """How the storage answers; a test may put something of its own in the way."""
         self._printed_base = printed_base
         self._planned: list[tuple[str, Reply, int]] = []
         self._stack = ExitStack()
 
     def __enter__(self) -> CivitaiStandIn:
-        self._api = self._stack.enter_context(serve(self._answer))
-        self._storage = self._stack.enter_context(serve(self.downloads.serve_file, host="localhost"))
+        self._api = self._stack.enter_context(serve(lambda asked: self.answer(asked)))
+        self._storage = self._stack.enter_context(serve(lambda asked: self.storage_answer(asked), host="localhost"))
         return self
 
     def __exit__(
@@ -121,7 +123,8 @@ class CivitaiStandIn:
         """Give *reply* to the next *times* requests whose path begins with *prefix*."""
         self._planned.append((prefix, reply, times))
 
-    def _answer(self, asked: Asked) -> Reply:
+    def answer(self, asked: Asked) -> Reply:
+        """How the API's origin answers."""
         planned = self._take_planned(asked)
         if planned is not None:
             return planned

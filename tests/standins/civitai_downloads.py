@@ -136,8 +136,8 @@ class Downloads:
         if browser and row in (_A.EARLY_ACCESS, _A.PAYWALL) and version is not None:
             return Reply(status=307, headers={"Location": f"{base}/model-versions/{version.id}"})
         status, body = _REFUSALS[row]
-        if row is _A.EARLY_ACCESS and deadline:
-            body = {**body, "deadline": deadline}
+        if row is _A.EARLY_ACCESS:
+            body = {**body, "deadline": deadline or "2126-01-01T00:00:00.000Z"}
         if browser:
             text = body.get("message") or body["error"]
             return Reply(status=status, headers={"Content-Type": "text/plain"}, body=text.encode())

@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from attrs import Factory, define, field
+from attrs import Factory, define, evolve, field
 
 from comfywatchman_core import BackendError, errors
 
@@ -71,7 +71,7 @@ class Run:
     def close(self, why: errors.Failure) -> None:
         """Ask the service nothing more in this run; the other sources go on."""
         with self._lock:
-            self._closed = self._closed or why
+            self._closed = self._closed or evolve(why, message=f"{why.message}; it is not asked again in this run")
 
     def answered(self) -> None:
         """The service answered: what went before was a passing fault."""
@@ -84,16 +84,7 @@ class Run:
             self._strikes += 1
             out = self._strikes >= STRIKES
         if out:
-            failure = error.failure
-            self.close(
-                errors.Failure(
-                    code=failure.code,
-                    message=f"{failure.message}; it is not asked again in this run",
-                    hint=failure.hint,
-                    http_status=failure.http_status,
-                    retry_after=failure.retry_after,
-                )
-            )
+            self.close(error.failure)
 
 
 class Runs:

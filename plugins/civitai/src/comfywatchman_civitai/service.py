@@ -157,7 +157,9 @@ class Service:
             else:
                 raise refused_read(answer)
         except BackendError as error:
-            if error.code in _NO_ANSWER:
+            if error.http_status in _LEAVE_ALONE:
+                self.run.close(error.failure)
+            elif error.code in _NO_ANSWER:
                 self.run.struck(error)
             raise
         self.run.answered()
@@ -171,7 +173,9 @@ class Service:
         )
 
 
-_NO_ANSWER = ("network", "unavailable", "rate_limited", "stalled")
+_NO_ANSWER = ("network", "unavailable", "stalled")
+_LEAVE_ALONE = (429, 451)
+"""Too many questions, after all patience; a region that is not served. Every further question is one too many."""
 
 
 def _by_hash(value: str) -> str:
