@@ -83,7 +83,7 @@ class Stage:
         mode = self._claim.mode
         if replace and (old := regular_file(self.final)):
             mode = stat.S_IMODE(old.st_mode) & 0o777
-        descriptor = os.open(self.target, os.O_RDWR | os.O_NOFOLLOW)
+        descriptor = os.open(self.target, os.O_RDWR | getattr(os, "O_NOFOLLOW", 0))
         try:
             if hasattr(os, "fchmod"):
                 os.fchmod(descriptor, mode)

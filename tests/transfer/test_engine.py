@@ -18,7 +18,8 @@ from comfywatchman_core.errors import BackendError, Cancelled
 from comfywatchman_core.events import BytesReceived, DownloadFinished, StateChanged, TransferState
 from comfywatchman_core.models import ModelRequest
 from comfywatchman_core.testing import safetensors, sha256
-from comfywatchman_core.transfer import Reservations, connection, download, ramp, spans
+from comfywatchman_core.transfer import Reservations, download, ramp, spans, supply
+from comfywatchman_core.transfer import source as sources
 from comfywatchman_core.transfer.part import Part
 from comfywatchman_core.transport import Transport
 
@@ -474,6 +475,28 @@ class TestStorage:
         assert [heard.path for heard in server.heard] == [old, old, new]
         assert server.sent[new] <= len(CONTENT) - SIZE // 2 + CHUNK
 
+    @pytest.mark.usefixtures("eager")
+    def test_several_connections_go_on_as_several_when_their_address_ran_out(
+        self, server: Faulty, source: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(sources, "_YOUNG", 0.0)
+        monkeypatch.setattr(supply, "_SMALLEST_PART", 64 << 10)
+        monkeypatch.setattr(supply, "_PART_SECONDS", (0.05, 0.05))
+        run = Run(server, tmp_path, settings={"connections": 3})
+        old, new = f"{PATH}?signature=old", f"{PATH}?signature=new"
+        server.files |= {old: CONTENT, new: CONTENT}
+        self.redirect(source, server.url + old, server.url + new)
+        slow = Scene(pace=2 << 20)
+        server.play(old, *[slow] * 3, Scene(status=403, body=b"expired"))
+        server.play(new, slow)
+
+        run.fetch(run.candidate(PATH, url=source.url + PATH, endpoint=source.url))
+
+        assert run.final.read_bytes() == CONTENT
+        starts = [heard.at for heard in server.heard_of(new)]
+        assert len(starts) > 1
+        assert server.sent[old] > 0
+
     def test_a_source_is_not_asked_again_while_its_storage_answers(
         self, server: Faulty, source: Faulty, tmp_path: Path
     ) -> None:
@@ -541,6 +564,17 @@ class TestManners:
 
         assert time.monotonic() - began > 0.7
         assert server.most_open == 1
+
+    @pytest.mark.usefixtures("eager")
+    def test_a_limit_that_is_not_reached_does_not_keep_a_second_connection_away(
+        self, server: Faulty, tmp_path: Path
+    ) -> None:
+        run = Run(server, tmp_path, settings={"limit_rate": 100 << 20})
+        server.play(PATH, Scene(pace=4 << 20))
+
+        run.fetch(PATH)
+
+        assert server.most_open > 1
 
     def test_small_files_share_a_connection(self, server: Faulty, tmp_path: Path) -> None:
         run = Run(server, tmp_path)
@@ -658,4 +692,3 @@ def test_connections_end_with_the_transfer(run: Run) -> None:
 
     names = [thread.name for thread in threading.enumerate()]
     assert not [name for name in names if name in ("comfywatchman-digest", "comfywatchman-journal")]
-    assert connection is not None

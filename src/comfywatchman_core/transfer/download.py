@@ -22,7 +22,7 @@ from comfywatchman_core.transport import SILENCE_TIMEOUT, Transport, TransportEr
 from .connection import Connection
 from .crew import Crew
 from .pace import Pace
-from .patience import Patience
+from .patience import RUN_OUT, Patience
 from .progress import Progress
 from .promise import Stale
 from .ramp import Ramp
@@ -169,8 +169,11 @@ class Download:
         if isinstance(problem, BackendError) and problem.retry_after is not None:
             self._means.gates.close(self._supply.source.origin, problem.retry_after)
         if self._connections:
-            # The others go on. Whoever was turned away at the door shows how many the server wants.
-            if not connection.received or connection.is_too_slow:
+            # The others go on. Whoever was turned away at the door shows how many the server wants, unless it is
+            # the address whose time is over.
+            if _has_run_out(problem) and self._supply.source.may_have_run_out():
+                self._supply.source.forget_storage()
+            elif not connection.received or connection.is_too_slow:
                 self._ramp.refuse(len(self._connections))
         elif isinstance(problem, Stale):
             self._start_anew(str(problem))
@@ -240,7 +243,9 @@ class Download:
             return
         received, left = store.ledger.received, store.ledger.left
         target = self._ramp.look(flowing=flowing, received=received, left=left, latency=first.latency)
-        if self._means.pace.rate or store.ledger.prefix - store.follower.hashed > _MOST_BEHIND:
+        limit = self._means.pace.rate
+        at_limit = 0 < 0.8 * limit < sum(connection.rate for connection in alive)
+        if at_limit or store.ledger.prefix - store.follower.hashed > _MOST_BEHIND:
             target = min(target, len(alive))  # the limit, or the digest, is what it waits for
         while len(alive) < target and store.ledger.has_work(least_of(first)) and slots.another(origin):
             if len(alive) == 1:
@@ -299,6 +304,10 @@ class Download:
 
     def _warn(self, message: str) -> None:
         self._context.emit(Warned(message=message))
+
+
+def _has_run_out(problem: Exception) -> bool:
+    return isinstance(problem, BackendError) and problem.http_status in RUN_OUT
 
 
 def _too_slow(source: Source) -> BackendError:

@@ -10,7 +10,7 @@ from comfywatchman_core.pacing import backoff
 
 from .promise import may_end_differently
 
-_RUN_OUT = frozenset({400, 401, 403, 404, 410})
+RUN_OUT = frozenset({400, 401, 403, 404, 410})
 """What a storage host says of a signed address whose time is over."""
 
 _CRUMB = 4 << 10
@@ -44,7 +44,7 @@ class Patience:
         :param from_storage: An address that the source had given earlier was asked: the source may give a fresh one.
         :raises BackendError: *error*, when there is to be no other attempt.
         """
-        run_out = error.http_status in _RUN_OUT and (from_storage or self._progressed)
+        run_out = error.http_status in RUN_OUT and (from_storage or self._progressed)
         if not run_out and not may_end_differently(error):
             raise error
         if self._failures >= self._most:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 
 from comfywatchman_core.addresses import origin
 from comfywatchman_core.models import Candidate
 from comfywatchman_core.transport import Exchange, Transport
+
+_YOUNG = 30.0
+"""Seconds; no source signs addresses for less."""
 
 
 class Source:
@@ -30,10 +34,15 @@ class Source:
         self._credentials = credentials
         self._silence = silence
         self._storage: tuple[str, str] | None = None
+        self._renewed = 0.0
 
     @property
     def is_storage_known(self) -> bool:
         return self._storage is not None
+
+    def may_have_run_out(self) -> bool:
+        """Say whether the storage address has been in use for so long that a refusal may mean its age."""
+        return self._storage is not None and time.monotonic() - self._renewed > _YOUNG
 
     def forget_storage(self) -> None:
         """Ask the source itself next time."""
@@ -56,4 +65,5 @@ class Source:
         )
         if origin(exchange.url) != self.origin:
             self._storage = (exchange.url, exchange.hops[-2])
+            self._renewed = time.monotonic()
         return exchange
