@@ -102,7 +102,7 @@ class TestWords:
         assert told.endswith(".")
         assert len(told) < 140
 
-    @pytest.mark.parametrize("code", set(ErrorCode) - {ErrorCode.NOT_FOUND})
+    @pytest.mark.parametrize("code", sorted(set(ErrorCode) - {ErrorCode.NOT_FOUND}))
     def test_only_what_nobody_has_is_called_not_found(self, code: ErrorCode) -> None:
         assert "not found" not in f"{in_short(code)} {advice(Failure(code=code, message='m'))}".lower()
 
