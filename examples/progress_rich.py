@@ -6,6 +6,7 @@ python examples/progress_rich.py workflow.json ComfyUI/models
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
@@ -48,7 +49,7 @@ class RichProgress:
                 # Names come from workflows, which come from anywhere: they are no markup.
                 self._progress.console.print(f"{event.entry.status}: {event.label}", markup=False, highlight=False)
 
-    def _update(self, label: str, **what: object) -> None:
+    def _update(self, label: str, **what: Any) -> None:
         if label not in self._tasks:
             self._tasks[label] = self._progress.add_task(label, total=None, doing="")
         self._progress.update(self._tasks[label], **what)

@@ -14,7 +14,7 @@ import comfywatchman_core as cw
 
 from .pages import DOCS, REFERENCE, ROOT
 
-PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("plugins/*/*.md"), *ROOT.glob("examples/*/*.md")])
+PAGES = sorted([*DOCS.rglob("*.md"), *ROOT.glob("*.md"), *ROOT.glob("plugins/*/*.md"), *ROOT.glob("examples/**/*.md")])
 
 
 def blocks(page: Path, language: str) -> list[str]:
