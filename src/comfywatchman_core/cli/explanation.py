@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from comfywatchman_core.errors import ErrorCode
 from comfywatchman_core.models import Attempt
 from comfywatchman_core.report import Entry, Status
 
@@ -45,6 +46,8 @@ def _conclusions(entry: Entry, asked: Sequence[Attempt], in_use: Sequence[str]) 
         yield f"{indent}taken: the offer of {entry.backend}, because {_REASONS[entry.candidate.match.label]}"
     for offer in entry.candidates[:5]:
         why = "; ".join((*offer.notes[-1:], *((offer.obstacle.message,) if offer.obstacle else ())))
+        if entry.error is not None and entry.error.code is ErrorCode.AMBIGUOUS:
+            why = "another offer has this name, and other bytes"
         yield f"{indent}not taken: {offer.reference or offer.name or offer.backend}{f' ({why})' if why else ''}"
     spared = [name for name in in_use if name not in {one.backend for one in asked}]
     if spared and entry.candidate is not None:

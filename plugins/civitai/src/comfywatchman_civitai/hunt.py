@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from attrs import Factory, define, field, frozen
@@ -199,7 +200,10 @@ class Hunt:
         obstacle = None
         if len(identities) > 1 and any(one.found.file.sha256 is None for one in accepted):
             # Without all checksums nobody else can see that these are different files.
-            ways = " or ".join(reference_of(one.found) for one in accepted[:_MOST_REPORTED])
+            folder = f" --folder {shlex.quote(self.offers.request.folder)}" if self.offers.request.folder else ""
+            ways = " or ".join(
+                f"`comfywatchman get {reference_of(one.found)}{folder}`" for one in accepted[:_MOST_REPORTED]
+            )
             obstacle = errors.Failure(
                 code=errors.ErrorCode.AMBIGUOUS,
                 message=f"{len(identities)} files on Civitai have the name {self.wanted.name}",
