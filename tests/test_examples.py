@@ -199,6 +199,7 @@ class TestAsyncio:
     ) -> None:
         module = example("in_asyncio.py")
         workflow = write_workflow(world.place / "wide.json", node("kit_wide.safetensors"))
+        ended: list[cw.Report] = []
 
         async def run() -> None:
             arguments = {"models_dir": world.models, "download.limit_rate": "100k"}
@@ -209,15 +210,20 @@ class TestAsyncio:
                     if isinstance(event, cw.events.DownloadStarted):
                         begun.set()
 
-                task = asyncio.ensure_future(module.ensure(watchman, str(workflow), listen))
+                def noted(*what: Any, **options: Any) -> None:
+                    ended.append(watchman.ensure_models(*what, **options))
+
+                noting = SimpleNamespace(ensure_models=noted)
+                task = asyncio.ensure_future(module.ensure(noting, str(workflow), listen))
                 await asyncio.wait_for(begun.wait(), 30)
                 task.cancel()
                 with pytest.raises(asyncio.CancelledError):
                     await task
+                assert len(ended) == 1, "the task ended before its run"
 
         asyncio.run(run())
 
-        assert not [thread for thread in threading.enumerate() if thread.name.startswith("comfywatchman")]
+        assert [entry.error.code for entry in ended[0].entries if entry.error] == ["cancelled"]
         assert not (world.models / "loras" / "kit_wide.safetensors").exists()
 
 
