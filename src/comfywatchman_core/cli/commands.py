@@ -14,16 +14,15 @@ from comfywatchman_core.config import Config, Rules
 from comfywatchman_core.conversation import Conversation
 from comfywatchman_core.doctor import Finding, examine
 from comfywatchman_core.errors import Cancelled, UsageError, error_of
-from comfywatchman_core.htmlreport import write_page
 from comfywatchman_core.jsonlines import SCHEMA, closing_line, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
-from comfywatchman_core.planfile import differences, make_plan, read_plan, write_plan
+from comfywatchman_core.planfile import differences, read_plan
 from comfywatchman_core.report import ExitCode, Problem, Report
 from comfywatchman_core.run import model_folders
 from comfywatchman_core.units import size_text
 from comfywatchman_core.watchman import Watchman
 
-from . import results
+from . import outputs, results
 from .advice import Advice
 from .clean import clean, found_below
 from .closing import last_words
@@ -143,6 +142,7 @@ def _scan(options: Namespace) -> int:
 
 def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report], config: Config | None = None) -> int:
     """Run *step* with a listener and a way to stop it, and print what it came to."""
+    outputs.check(options)
     tally, advice = Tally(), Advice(options)
     with interruptible() as interruption, Watchman(config or settings(options)) as watchman:
         with listener(options, tally, advice, interruption) as listen:
@@ -153,10 +153,7 @@ def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report]
                     raise
                 report = Report(entries=())  # stopped while it read and looked, before there were entries
         report = advice.completed(evolve(report, interrupted=interruption.code), tally)
-        if getattr(options, "output", None) is not None and interruption.code is None:
-            write_plan(make_plan(report.entries), Path(options.output))
-        if getattr(options, "report", None) is not None:
-            write_page(report, Path(options.report))
+        outputs.write(options, report)
         asked = () if options.command == "scan" else watchman.backends.names
         _tell(options, report, asked)
     if not (options.json or options.quiet):
