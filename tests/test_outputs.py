@@ -9,7 +9,7 @@ import pytest
 
 from comfywatchman_core.cli import main
 
-WORKFLOW = {"3": {"class_type": "VAELoader", "inputs": {"vae_name": "ae.safetensors"}}}
+WORKFLOW = {"3": {"class_type": "VAELoader", "inputs": {"vae_name": "nobody_has_this.safetensors"}}}
 
 
 @pytest.fixture
@@ -31,7 +31,7 @@ def test_every_command_that_looks_after_workflows_writes_a_page_however_it_ends(
 ) -> None:
     assert run(*command, "--report", "run.html") == 4
 
-    assert "vae/ae.safetensors" in (here / "run.html").read_text("utf-8")
+    assert "vae/nobody_has_this.safetensors" in (here / "run.html").read_text("utf-8")
 
 
 @pytest.mark.parametrize(
