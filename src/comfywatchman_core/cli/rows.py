@@ -17,6 +17,8 @@ from .tally import Tally, Transfer
 
 _GOOD_NAME = 20
 """Cells that a name keeps before it costs another column."""
+_GOOD_NAME_BESIDE_A_BAR = 44
+"""The bar shows what the percentage says; a name says more."""
 _LONGEST_SOURCE = 16
 _GAP = "  "
 
@@ -95,7 +97,7 @@ class Rows:
         for names in _LAYOUTS:
             columns = {name: widths[name] for name in names if widths[name]}
             room = width - sum(columns.values()) - len(_GAP) * len(columns)
-            if room >= min(longest, _GOOD_NAME):
+            if room >= min(longest, _GOOD_NAME_BESIDE_A_BAR if "bar" in columns else _GOOD_NAME):
                 return _Layout(min(longest, room), columns)
         return _Layout(min(longest, width), {})
 
