@@ -11,7 +11,7 @@ from standins import civitai_cassettes
 from standins.civitai import CivitaiStandIn, File, Version
 from standins.civitai_desk import Desk, accepted
 
-from comfywatchman_core import Digest, Match, ModelRequest
+from comfywatchman_core import BackendError, Digest, Match, ModelRequest
 from comfywatchman_core.testing import safetensors
 
 CASSETTES = Path(__file__).with_name("cassettes")
@@ -87,17 +87,19 @@ def test_many_checksums_are_one_question(real_desk: Desk) -> None:
     assert real_desk.resolve("x.safetensors", "checkpoints", digests=requests[1].digests) == []
 
 
-def test_a_file_that_a_version_does_not_have_is_found_nothing(real_desk: Desk) -> None:
-    assert real_desk.resolve(reference=f"civitai:{MODEL}@{VERSION}+1") == []
+def test_a_file_that_a_version_does_not_have_is_told(real_desk: Desk) -> None:
+    with pytest.raises(BackendError, match="no such file"):
+        real_desk.resolve(reference=f"civitai:{MODEL}@{VERSION}+1")
 
 
-@pytest.mark.parametrize("reference", ["civitai:2147483646"])
-def test_a_model_that_is_not_there_is_found_nothing(real_desk: Desk, reference: str) -> None:
-    assert real_desk.resolve(reference=reference) == []
+def test_a_model_that_is_not_there_is_told(real_desk: Desk) -> None:
+    with pytest.raises(BackendError, match="Civitai has no civitai:2147483646"):
+        real_desk.resolve(reference="civitai:2147483646")
 
 
-def test_a_version_that_is_not_there_is_found_nothing(real_desk: Desk) -> None:
-    assert real_desk.resolve(reference="https://civitai.com/model-versions/2147483646") == []
+def test_a_version_that_is_not_there_is_told(real_desk: Desk) -> None:
+    with pytest.raises(BackendError, match="Civitai has no version 2147483646"):
+        real_desk.resolve(reference="https://civitai.com/model-versions/2147483646")
 
 
 def test_a_name_that_nobody_has_is_found_nothing(real_desk: Desk) -> None:

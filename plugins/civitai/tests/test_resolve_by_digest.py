@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from standins.civitai import CivitaiStandIn, File, Version
 from standins.civitai_catalogue import hash_kinds
 from standins.civitai_desk import Desk
 
-from comfywatchman_core import BackendError, Digest, Match, ModelRequest
+from comfywatchman_core import Digest, Match, ModelRequest
 from comfywatchman_core.testing import Reply, safetensors, sha256
 
 BIG = safetensors("big", 3 << 20)  # AutoV1 needs two MiB
@@ -174,17 +175,40 @@ class TestManyAtOnce:
 
         assert desk.offer("t.safetensors", "loras", digests=requests[0].digests).notes[0].startswith("Old")
 
-    def test_one_checksum_alone_needs_no_batch(self, civitai: CivitaiStandIn, desk: Desk, datas: list[bytes]) -> None:
-        desk.backend.prepare(asking(datas[0], datas[0]), desk.context)
+    def test_nothing_is_asked_before_somebody_asks_about_one(
+        self, civitai: CivitaiStandIn, desk: Desk, datas: list[bytes]
+    ) -> None:
+        desk.backend.prepare(asking(*datas), desk.context)
 
         assert civitai.requests == []
+
+    def test_one_checksum_alone_needs_no_batch(self, civitai: CivitaiStandIn, desk: Desk, datas: list[bytes]) -> None:
+        requests = asking(datas[0], datas[0])
+        desk.backend.prepare(requests, desk.context)
+
+        desk.offer("x.safetensors", "loras", digests=requests[0].digests)
+
+        assert [asked.method for asked in civitai.requests] == ["GET"]
+
+    def test_several_workers_ask_once(self, civitai: CivitaiStandIn, desk: Desk, datas: list[bytes]) -> None:
+        requests = asking(*datas[:30])
+        desk.backend.prepare(requests, desk.context)
+        context = desk.context
+
+        with ThreadPoolExecutor(6) as pool:
+            found = list(pool.map(lambda one: desk.backend.resolve_model(one, context), requests))
+
+        assert all(found)
+        assert len(civitai.requests) == 1
 
     def test_what_an_earlier_run_learnt_is_not_asked_again(
         self, civitai: CivitaiStandIn, desk: Desk, datas: list[bytes]
     ) -> None:
-        desk.backend.prepare(asking(*datas[:50]), desk.context)
-        desk.new_run()
-        desk.backend.prepare(asking(*datas[:52]), desk.context)
+        for count in (50, 52):
+            requests = asking(*datas[:count])
+            desk.backend.prepare(requests, desk.context)
+            desk.offer("x.safetensors", "loras", digests=requests[-1].digests)
+            desk.new_run()
 
         assert [len(json.loads(asked.body)) for asked in civitai.requests] == [50, 2]
 
@@ -194,7 +218,6 @@ class TestManyAtOnce:
         civitai.answer_next(BY_HASH, Reply.json({"error": "Method not allowed"}, 405))
         requests = asking(*datas[:2])
 
-        with pytest.raises(BackendError):
-            desk.backend.prepare(requests, desk.context)
+        desk.backend.prepare(requests, desk.context)
 
         assert desk.offer("x.safetensors", "loras", digests=requests[1].digests).match is Match.DIGEST

@@ -125,9 +125,19 @@ def test_a_reference_of_another_source_is_declined(desk: Desk, reference: str) -
     assert desk.resolve(reference=reference) is None
 
 
-def test_a_page_that_is_no_model_is_found_nothing_and_told(desk: Desk) -> None:
-    assert desk.resolve(reference="https://civitai.com/articles/7") == []
-    assert any("names no model" in warning for warning in desk.warnings)
+def test_a_reference_of_another_source_is_declined_whatever_its_name(civitai: CivitaiStandIn, desk: Desk) -> None:
+    link = "https://example.org/ink.safetensors"
+
+    assert desk.resolve("ink.safetensors", "loras", reference=link, url=link, explicit=True) is None
+    assert civitai.requests == []
+
+
+def test_a_page_that_is_no_model_is_told_with_what_to_pass_instead(desk: Desk) -> None:
+    with pytest.raises(BackendError, match="names no model") as told:
+        desk.resolve(reference="https://civitai.com/articles/7")
+
+    assert told.value.code is CODE.NOT_FOUND
+    assert told.value.hint
 
 
 def test_a_bare_number_is_ambiguous(desk: Desk) -> None:
@@ -138,16 +148,30 @@ def test_a_bare_number_is_ambiguous(desk: Desk) -> None:
 
 
 @pytest.mark.parametrize("reference", ["civitai:77", "civitai:77@78", "https://civitai.com/model-versions/78"])
-def test_what_is_not_there_is_found_nothing_and_told(desk: Desk, reference: str) -> None:
-    assert desk.resolve(reference=reference) == []
-    assert any("deleted or unpublished" in warning for warning in desk.warnings)
+def test_what_is_not_there_is_told_as_not_found(desk: Desk, reference: str) -> None:
+    with pytest.raises(BackendError, match="Civitai has no") as told:
+        desk.resolve(reference=reference)
+
+    assert told.value.code is CODE.NOT_FOUND
+    assert "deleted or unpublished" in (told.value.hint or "")
+
+
+def test_a_link_of_the_workflow_that_leads_nowhere_leaves_the_name(
+    civitai: CivitaiStandIn, desk: Desk, ink: Model
+) -> None:
+    offer, *_ = desk.resolve("ink_v2.safetensors", "loras", url="https://civitai.com/models/77") or []
+
+    assert (offer.match, offer.sha256) == (Match.FILENAME, sha256(NEW))
+    assert any("leads nowhere" in warning for warning in desk.warnings)
 
 
 def test_a_version_of_another_model_is_not_taken_for_the_one_named(desk: Desk, ink: Model, variants: Model) -> None:
     version = variants.versions[0].id
 
-    assert desk.resolve(reference=f"civitai:{ink.id}@{version}") == []
-    assert any(f"civitai:{variants.id}@{version}" in warning for warning in desk.warnings)
+    with pytest.raises(BackendError, match="of another model") as told:
+        desk.resolve(reference=f"civitai:{ink.id}@{version}")
+
+    assert f"civitai:{variants.id}@{version}" in (told.value.hint or "")
 
 
 def test_a_version_that_nobody_rated_yet_is_confirmed_with_mini(civitai: CivitaiStandIn, desk: Desk) -> None:
@@ -229,9 +253,11 @@ class TestWhichFileOfAVersion:
 
         assert offer.sha256 == sha256(OLD)
 
-    def test_a_file_id_that_nobody_knows_is_found_nothing(self, desk: Desk, ink: Model) -> None:
-        assert desk.resolve(reference=f"civitai:{ink.id}@{ink.versions[0].id}+999999") == []
-        assert any("no such file" in warning for warning in desk.warnings)
+    def test_a_file_id_that_nobody_knows_is_told(self, desk: Desk, ink: Model) -> None:
+        with pytest.raises(BackendError, match="no such file") as told:
+            desk.resolve(reference=f"civitai:{ink.id}@{ink.versions[0].id}+999999")
+
+        assert told.value.code is CODE.NOT_FOUND
 
     def test_no_primary_file_is_no_reason_to_take_the_first(self, civitai: CivitaiStandIn, desk: Desk) -> None:
         hidden = File("h.safetensors", NEW, public=False, metadata={"format": "SafeTensor", "size": "pruned"})

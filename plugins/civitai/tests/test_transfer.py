@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
+from attrs import evolve
 from comfywatchman_civitai import transfer
 from standins.civitai import CivitaiStandIn, DownloadAnswer, File, Model, StorageFault, Version
 from standins.civitai_desk import Desk
 
-from comfywatchman_core import errors
+from comfywatchman_core import Artifact, BackendError, Candidate, Match, ModelRequest, errors
 from comfywatchman_core.report import Entry, Status
 from comfywatchman_core.testing import Reply, safetensors
 
@@ -292,14 +294,27 @@ class TestTheStorage:
 
 
 class TestTheQuota:
-    def test_it_stops_the_source_for_the_run_and_not_the_run(self, civitai: CivitaiStandIn, desk: Desk) -> None:
-        models = [ink(civitai, answer=ANSWER.QUOTA), ink(civitai), ink(civitai)]
+    def test_it_stops_the_source_for_the_run_and_not_the_run(
+        self, civitai: CivitaiStandIn, desk: Desk, tmp_path: Path
+    ) -> None:
+        model = ink(civitai, answer=ANSWER.QUOTA)
+        candidate = evolve(desk.offer(reference=f"civitai:{model.id}@{model.versions[0].id}"), backend="civitai")
 
-        report = desk.run([f"civitai:{model.id}@{model.versions[0].id}" for model in models], fail_fast=False)
+        def fetch(candidate: Candidate, target: Path, *, headers: Mapping[str, str] = {}) -> Artifact:
+            raise desk.http.request("GET", candidate.url, follow=False, final={429}).error()
 
-        assert {entry.error.code for entry in report.entries if entry.error} == {CODE.RATE_LIMITED}
-        assert len(report.entries) == 3
-        assert civitai.storage_requests == []
+        context = evolve(desk.context, fetch=fetch)
+        codes = []
+        for _ in range(3):
+            with pytest.raises(BackendError) as refused:
+                desk.backend.download_artifact(candidate, tmp_path / "target", {}, context)
+            codes.append(refused.value.code)
+        with pytest.raises(BackendError) as unasked:
+            desk.backend.resolve_model(ModelRequest(name="other_painting.safetensors", folder="loras"), context)
+
+        assert codes == [CODE.RATE_LIMITED] * 3
+        assert unasked.value.code is CODE.RATE_LIMITED
+        assert len(downloads(civitai)) == 1
 
     def test_the_next_run_asks_again(self, civitai: CivitaiStandIn, desk: Desk) -> None:
         model = ink(civitai)
@@ -310,8 +325,6 @@ class TestTheQuota:
 
 
 def test_a_candidate_of_another_back_end_is_left_alone(desk: Desk, tmp_path: Path) -> None:
-    from comfywatchman_core import Candidate, Match
-
     foreign = Candidate(match=Match.FILENAME, url="https://example.org/a", backend="someone-else")
 
     assert desk.backend.download_artifact(foreign, tmp_path / "target", {}, desk.context) is None

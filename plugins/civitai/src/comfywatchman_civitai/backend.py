@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from comfywatchman_core import API_VERSION, Artifact, Candidate, Check, ModelRequest, events, hookimpl
+from comfywatchman_core import API_VERSION, Artifact, BackendError, Candidate, Check, ModelRequest, hookimpl
 
 from .credentials import WHERE_TO_PUT_IT, key_of
 from .references import HOSTS, is_catalogue_link, read_reference
@@ -38,9 +38,14 @@ class CivitaiBackend:
         from .resolving import Resolving
 
         settings = Settings.of(context.settings)
-        reference = read_reference(request.reference, settings.base_url) if request.reference is not None else None
-        if reference is None and request.name is None and not request.digests:
-            return _declined(request, settings, context)
+        reference = None
+        if request.reference is not None:
+            reference = read_reference(request.reference, settings.base_url)
+            if reference is None:
+                _check_foreign(request.reference, settings)
+                return None
+        elif request.name is None and not request.digests:
+            return None
         key = key_of(context.settings)
         resolving = Resolving(
             request=request,
@@ -51,14 +56,7 @@ class CivitaiBackend:
         )
         if reference is not None:
             return resolving.by_reference(reference)
-        if found := resolving.by_digest():
-            return found
-        linked = read_reference(request.url, settings.base_url) if request.url is not None else None
-        if linked is not None and (found := resolving.by_reference(linked)):
-            return found
-        if request.name is None:
-            return ()
-        return resolving.by_hint(request.hints) or resolving.by_name()
+        return resolving.by_digest() or resolving.by_link() or resolving.by_hint() or resolving.by_name()
 
     @hookimpl
     def download_artifact(
@@ -87,15 +85,9 @@ class CivitaiBackend:
         return checks(artifact.path, candidate.digests, context.cancelled) or None
 
     def prepare(self, requests: Sequence[ModelRequest], context: Context) -> None:
-        """Look up the checksums of a whole run together: one question for a hundred instead of a hundred."""
-        from .service import BATCH
-
-        sha256s = list(dict.fromkeys(request.sha256 for request in requests if request.sha256 is not None))
-        if len(sha256s) < 2:
-            return
-        service = self._service(Settings.of(context.settings), context)
-        for start in range(0, len(sha256s), BATCH):
-            service.learn_hashes(sha256s[start : start + BATCH])
+        """Remember the checksums of a whole run, so that the first question about one asks about a hundred."""
+        expected = self._runs.of(context).expected
+        expected.update(dict.fromkeys(request.sha256 for request in requests if request.sha256 is not None))
 
     def diagnose(self, context: Context) -> Iterator[Check]:
         """Say whether the service answers, and whether it knows the user's key."""
@@ -119,15 +111,11 @@ class CivitaiBackend:
         return Service(settings.base_url, context, self._runs.of(context))
 
 
-def _declined(request: ModelRequest, settings: Settings, context: Context) -> Sequence[Candidate] | None:
-    """Say nothing of what belongs to others; tell of a link to this site that names no model."""
-    link = request.reference or request.url or ""
-    if not is_catalogue_link(link, settings.base_url):
-        return None
-    context.emit(
-        events.Warned(
-            message="the address lies on Civitai and names no model; pass the one of the model's page, "
-            "or of its download button"
+def _check_foreign(reference: str, settings: Settings) -> None:
+    """:raises BackendError: An address on this site that names no model; nobody else will know it."""
+    if is_catalogue_link(reference, settings.base_url):
+        raise BackendError(
+            "the address lies on Civitai and names no model",
+            code="not_found",
+            hint="Pass the address of the model's page, or of its download button.",
         )
-    )
-    return ()

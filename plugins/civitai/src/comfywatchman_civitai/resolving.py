@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from attrs import define, evolve
 
-from comfywatchman_core import Candidate, Digest, Match, ModelRequest, events
+from comfywatchman_core import BackendError, Candidate, Digest, Match, ModelRequest, errors, events
 
 from .choosing import agrees, choose, suffix_of
 from .folders import folder_of, may_be_bare
@@ -36,17 +36,18 @@ class Resolving:
     """What carries the key."""
 
     def by_reference(self, reference: Reference) -> tuple[Candidate, ...]:
-        """Offer exactly the file that *reference* names; empty where the service does not have it."""
+        """Offer exactly the file that *reference* names.
+
+        :raises BackendError: ``not_found``: the service does not have it; or it could not be asked.
+        """
         model = self._version(reference) if reference.version is not None else self._first_version(reference)
         if model is None or (not model.versions and model.mode != "Archived"):
-            self._tell(f"Civitai has no {reference}; it was deleted or unpublished, or never was")
-            return ()
+            raise _absent(f"Civitai has no {reference}", "It was deleted or unpublished, or never was.")
         if reference.model is not None and model.id is not None and model.id != reference.model:
-            self._tell(
-                f"{reference} does not exist: version {reference.version} belongs to civitai:{model.id}"
-                f"@{reference.version}"
+            raise _absent(
+                f"{reference} does not exist: version {reference.version} is of another model",
+                f"Pass civitai:{model.id}@{reference.version} if that is meant.",
             )
-            return ()
         version = model.versions[0] if model.versions else None
         if version is None or not version.files:
             return (self.offers.of_nothing(model, version, Match.SOURCE_ID),)
@@ -55,8 +56,7 @@ class Resolving:
         if chosen is None and reference.file is not None:
             chosen = self._by_file_id(version, reference.file)
         if chosen is None:
-            self._tell(f"{reference} has no such file")
-            return ()
+            raise _absent(f"{reference}: the version has no such file", f"Pass civitai:{model.id}@{version.id}.")
         chosen = self._with_hashes(chosen)
         folder, remarks = self._whole(chosen)
         notes = (*self._remarks(reference, model, version, files, chosen), *remarks)
@@ -77,11 +77,24 @@ class Resolving:
                 return (self.offers.of_nothing(model, model.versions[0], Match.DIGEST),)
         return ()
 
-    def by_hint(self, links: Sequence[str]) -> tuple[Candidate, ...]:
+    def by_link(self) -> tuple[Candidate, ...]:
+        """Offer the file that the workflow's own link leads to; empty where it leads nowhere any more."""
+        link = read_reference(self.request.url, self.settings.base_url) if self.request.url is not None else None
+        try:
+            return self.by_reference(link) if link is not None else ()
+        except BackendError as error:
+            if error.code != errors.ErrorCode.NOT_FOUND:
+                raise
+            self.service.context.emit(events.Warned(message=f"the link in the workflow leads nowhere: {error}"))
+            return ()
+
+    def by_hint(self) -> tuple[Candidate, ...]:
         """Offer the file that a link in the workflow's notes leads to, where it bears the wanted name."""
+        if self.request.name is None:
+            return ()
         wanted = Wanted.of(str(self.request.name))
-        for link in links:
-            reference = read_reference(link, self.settings.base_url) if link.startswith("http") else None
+        for link in self.request.hints:
+            reference = read_reference(link, self.settings.base_url) if link.lower().startswith("http") else None
             if reference is None:
                 continue
             model = (
@@ -100,6 +113,8 @@ class Resolving:
         Where the service does not know the bytes that are asked for, a file of the same name is another one: a
         workflow's reader may want to hear of it, and that is worth one question.
         """
+        if self.request.name is None:
+            return ()
         budget = self.settings.budget
         if self.request.sha256 is not None:
             budget = 1 if self.request.wanted_by or self.request.explicit else 0
@@ -127,6 +142,8 @@ class Resolving:
         return mini.listed if mini else None
 
     def _owner(self, digest: Digest) -> ModelRecord | None:
+        if digest.algorithm == "sha256":
+            self.service.learn_expected(digest.value)
         value = digest.value[:12] if digest.algorithm == "autov3" else digest.value
         return self.service.by_hash(value)
 
@@ -185,8 +202,9 @@ class Resolving:
             remarks.append(f"The version has other files as well: {others[:500]}.")
         return remarks
 
-    def _tell(self, message: str) -> None:
-        self.service.context.emit(events.Warned(message=message))
+
+def _absent(message: str, hint: str) -> BackendError:
+    return BackendError(message, code=errors.ErrorCode.NOT_FOUND, hint=hint)
 
 
 def _order(algorithm: str) -> int:

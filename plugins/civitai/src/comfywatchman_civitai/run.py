@@ -32,6 +32,10 @@ class Run:
 
     pace: Pace
     cache: Cache
+    expected: dict[str, None] = Factory(dict)
+    """The SHA256 of the files that the run looks for, in their order."""
+    batching: threading.Lock = field(factory=threading.Lock, repr=False)
+    """Held while many checksums are looked up, so that nobody asks for one of them alone meanwhile."""
     _answers: dict[str, Kept] = Factory(dict)
     _pages: dict[str, Kept] = Factory(dict)
     _closed: errors.Failure | None = None

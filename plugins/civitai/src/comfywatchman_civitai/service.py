@@ -87,21 +87,29 @@ class Service:
         """The oldest version that holds a file of this checksum, of any kind and case."""
         return read_version(self._get("by-hash", _by_hash(value)))
 
-    def learn_hashes(self, sha256s: Sequence[str]) -> None:
-        """Look up many SHA256 at once, so that :meth:`by_hash` need not ask for each.
+    def learn_expected(self, sha256: str) -> None:
+        """Ask about *sha256* together with others that the run will ask about, so that :meth:`by_hash` need not.
 
-        :param sha256s: At most :data:`BATCH` are asked for; those already known are left out.
+        Does nothing for a single one, and gives up on hosts that do not have the batched question.
         """
-        unknown = [value for value in dict.fromkeys(sha256s) if self._kept("by-hash", _by_hash(value)) is None]
-        if not unknown:
-            return
+        with self.run.batching:
+            unknown = [sha256, *(value for value in self.run.expected if value != sha256)]
+            unknown = [value for value in unknown if self._kept("by-hash", _by_hash(value)) is None]
+            if len(unknown) < 2 or sha256 not in unknown:
+                return
+            try:
+                self._learn(unknown[:BATCH])
+            except BackendError:
+                self.run.expected.clear()
+
+    def _learn(self, sha256s: Sequence[str]) -> None:
         path = "/api/v1/model-versions/by-hash"
-        body = json.dumps([value.upper() for value in unknown[:BATCH]]).encode()
-        status, documents = self._ask("POST", path, body=body)
-        if status != 200 or not isinstance(documents, list):
+        body = json.dumps([value.upper() for value in sha256s]).encode()
+        _, documents = self._ask("POST", path, body=body)
+        if not isinstance(documents, list):
             raise self._strange(path)
         owners = _oldest_owners(documents)
-        for value in unknown[:BATCH]:
+        for value in sha256s:
             kept = Kept(200, slim(owners[value])) if value in owners else Kept(404, None)
             self.run.remember(_question(self.base_url + _by_hash(value), None), kept, lasting=True)
 
