@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from comfywatchman_core.cli.lines import Lines
@@ -130,3 +134,13 @@ def test_a_name_cannot_reach_the_terminal(lines: Lines, capsys: pytest.CaptureFi
     lines(DownloadStarted(label="loras/\x1b[31m\n.safetensors", candidate=OFFER, resumed_at=0, size=None))
 
     assert capsys.readouterr().err == "downloading loras/\\u001b[31m .safetensors from huggingface\n"
+
+
+def test_in_a_pipe_the_display_library_is_not_even_imported(tmp_path: Path) -> None:
+    (tmp_path / "a.json").write_text('{"3": {"class_type": "VAELoader", "inputs": {"vae_name": "ae.safetensors"}}}')
+    command = [sys.executable, "-X", "importtime", "-m", "comfywatchman_core", "scan", "a.json", "--models-dir", "."]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30)
+
+    assert done.returncode == 4
+    assert "comfywatchman_core.cli.lines" in done.stderr
+    assert not [line for line in done.stderr.splitlines() if line.rpartition("|")[2].strip().startswith("rich")]
