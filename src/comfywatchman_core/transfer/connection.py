@@ -16,6 +16,8 @@ from .store import Store
 from .supply import Supply
 
 _LARGEST_READ = 1 << 20
+_LARGEST_SHARED_READ = 512 << 10
+"""Many connections hold many buffers."""
 _FAST = 8 << 20
 """Bytes a second above which a read may last until it is full."""
 _MEASURED_FOR = 0.25
@@ -113,7 +115,8 @@ class Connection:
         self._measured = (time.monotonic(), 0)
         try:
             while span.left > 0 or store.ledger.extend(span, reach, self._supply.portion(self, self._sharers())):
-                amount = self._pace.portion(min(_LARGEST_READ, span.left))
+                largest = _LARGEST_READ if self._sharers() == 1 else _LARGEST_SHARED_READ
+                amount = self._pace.portion(min(largest, span.left))
                 # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
                 # progress is seen and nothing is lost with the connection.
                 chunk = exchange.read(amount) if self._is_fast else exchange.read_some(amount)
