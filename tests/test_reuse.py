@@ -9,7 +9,17 @@ from pathlib import Path
 import pytest
 from standins.shelf import Files, Shelf, node, serve_files, write_workflow
 
-from comfywatchman_core import Config, Report, Watchman
+from comfywatchman_core import (
+    Artifact,
+    Candidate,
+    Config,
+    Context,
+    Match,
+    ModelRequest,
+    Report,
+    Watchman,
+    hookimpl,
+)
 from comfywatchman_core.config import Download
 from comfywatchman_core.report import Status
 from comfywatchman_core.reuse import lend
@@ -111,3 +121,36 @@ def test_hard_gives_up_where_no_link_can_be_made(tmp_path: Path) -> None:
 
     with pytest.raises((PermissionError, IsADirectoryError)):
         lend(tmp_path / "source", tmp_path / "target", "hard")
+
+
+class Linker:
+    """A back end whose download is another name of a file in use."""
+
+    api_version = 1
+    priority = 50
+
+    def __init__(self, file: Path) -> None:
+        self.file = file
+
+    @hookimpl
+    def resolve_model(self, request: ModelRequest, context: Context) -> list[Candidate]:
+        return [Candidate(match=Match.FILENAME, url=self.file.as_uri())]
+
+    @hookimpl
+    def download_artifact(self, candidate: Candidate, target: Path, context: Context) -> Artifact:
+        os.link(self.file, target)
+        return Artifact(path=target, size=target.stat().st_size)
+
+
+def test_a_file_that_a_back_end_links_keeps_its_permissions(tmp_path: Path) -> None:
+    shared = tmp_path / "shared.safetensors"
+    shared.write_bytes(INK)
+    shared.chmod(0o440)
+    config = Config(models_dir=tmp_path / "models", state_dir=tmp_path / "state")
+
+    with Watchman(config, backends={"linker": Linker(shared)}) as watchman:
+        report = watchman.ensure_models(write_workflow(tmp_path / "workflow.json", node("ink.safetensors")))
+
+    assert report.ok
+    assert os.path.samefile(shared, tmp_path / "models/loras/ink.safetensors")
+    assert shared.stat().st_mode & 0o777 == 0o440

@@ -241,7 +241,8 @@ class Delivery:
                 stage.discard()  # nobody would ever go on with these bytes
                 return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             staged = stage.target.stat()
-            stage.publish(replace=self._replaces(job, final), keep_mode=reused is not None and reused.is_same_file)
+            # more than one name: the bytes are those of a file in use, whose permissions are not ours to set
+            stage.publish(replace=self._replaces(job, final), keep_mode=staged.st_nlink > 1)
         self.standing.refresh(final)
         for path in (final, reused.source) if reused is not None and reused.is_same_file else (final,):
             self.standing.remember(path, staged, artifact.digests[0].value)
