@@ -155,7 +155,8 @@ def test_a_terminal_that_becomes_narrow_and_wide_again_shows_every_file_once(sho
 
 def _fills(lines: Sequence[str], columns: int) -> bool:
     """The picture is laid out for this width: there is a source from 80 columns on, the time left from 60."""
-    return ("127.0.0.1" in lines[0], ":" in lines[0]) == (columns >= 80, columns >= 60)
+    has_time = re.search(r"B/s +\d", lines[0]) is not None
+    return ("127.0.0.1" in lines[0], has_time) == (columns >= 80, columns >= 60)
 
 
 def test_a_stalled_file_says_so(shown: Shown) -> None:
