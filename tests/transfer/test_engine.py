@@ -556,6 +556,19 @@ class TestManners:
         waits = [event for event in run.events if isinstance(event, StateChanged)]
         assert any(wait.state is TransferState.WAITING and wait.seconds and wait.seconds > 0.5 for wait in waits)
 
+    @pytest.mark.usefixtures("eager")
+    def test_what_one_connection_is_told_holds_for_the_others_of_the_file(self, server: Faulty, tmp_path: Path) -> None:
+        run = Run(server, tmp_path, settings={"connections": 3, "max_retries": 1})
+        told = Scene(status=429, body=b"", headers={"Retry-After": "1"})
+        server.play(PATH, Scene(pace=4 * MIB), told, Scene(pace=4 * MIB))
+
+        run.fetch(PATH)
+
+        assert run.final.read_bytes() == CONTENT
+        _, refused, *later = [heard.at for heard in server.heard]
+        # What was asked for in the same breath cannot be taken back.
+        assert all(at - refused < 0.1 or at - refused > 0.9 for at in later)
+
     def test_all_transfers_together_keep_to_the_limit(self, server: Faulty, tmp_path: Path) -> None:
         run = Run(server, tmp_path, settings={"limit_rate": 4 << 20})
         began = time.monotonic()

@@ -70,7 +70,7 @@ class Download:
         self._target = target
         self._context = context
         self._silence = min(SILENCE_TIMEOUT, means.settings.timeout)
-        source = Source(means.transport, candidate, credentials, self._silence)
+        source = Source(means.transport, means.gates, candidate, credentials, self._silence)
         self._supply = Supply(source, candidate, target, means.reservations)
         self._connections: list[Connection] = []
         self._ended: queue.SimpleQueue[tuple[Connection, BaseException | None]] = queue.SimpleQueue()
@@ -85,7 +85,7 @@ class Download:
     def run(self) -> Artifact:
         """Transfer. :raises BackendError: The bytes could not be had. :raises Cancelled: The caller asked to stop."""
         try:
-            if self._supply.store is None and self._target.exists():
+            if not self._supply.go_on() and self._target.exists():
                 self._warn("what an earlier run left is of another file, and is not used")
             while True:
                 self._transfer()
@@ -121,7 +121,7 @@ class Download:
     def _wait_for_turn(self) -> None:
         """Return when the source may be asked, and a place for a connection is free."""
         source = self._supply.source
-        if (seconds := self._means.gates.remaining(source.origin)) > LONGEST_WAIT:
+        if (seconds := source.rest()) > LONGEST_WAIT:
             raise BackendError(
                 f"{redact(source.origin)} asks to be left alone for {seconds:,.0f} s",
                 code=ErrorCode.RATE_LIMITED,
@@ -129,7 +129,7 @@ class Download:
                 http_status=429,
                 retry_after=seconds,
             )
-        while (seconds := max(self._open_at - time.monotonic(), self._means.gates.remaining(source.origin))) > 0:
+        while (seconds := max(self._open_at - time.monotonic(), source.rest())) > 0:
             self._progress.state(TransferState.WAITING, seconds, f"before asking {redact(source.origin)} again")
             self._check_cancelled()
             time.sleep(min(seconds, _TICK))
@@ -160,14 +160,16 @@ class Download:
         self._most_received = max(received, self._most_received)
         if connection.is_too_slow:
             problem = _too_slow(self._supply.source)
-        elif connection.is_retired or (problem is None and (self._connections or self._is_complete())):
+        elif connection.is_retired:
             return
         elif problem is None:
+            if self._connections or self._is_complete() or self._supply.source.rest():
+                return
             problem = TransportError("a connection ended without a word")
         if not isinstance(problem, (BackendError, Stale)):
             raise problem
         if isinstance(problem, BackendError) and problem.retry_after is not None:
-            self._means.gates.close(self._supply.source.origin, problem.retry_after)
+            self._supply.source.leave_alone(problem.retry_after)
         if self._connections:
             # The others go on. Whoever was turned away at the door shows how many the server wants, unless it is
             # the address whose time is over.

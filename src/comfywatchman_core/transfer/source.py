@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 from comfywatchman_core.addresses import origin
 from comfywatchman_core.models import Candidate
+from comfywatchman_core.pacing import HostGates
 from comfywatchman_core.transport import Exchange, Transport
 
 _YOUNG = 30.0
@@ -25,16 +26,30 @@ class Source:
     """
 
     def __init__(
-        self, transport: Transport, candidate: Candidate, credentials: Mapping[str, str], silence: float
+        self,
+        transport: Transport,
+        gates: HostGates,
+        candidate: Candidate,
+        credentials: Mapping[str, str],
+        silence: float,
     ) -> None:
         self.url = candidate.url
         self.origin = origin(candidate.url)
         self._transport = transport
+        self._gates = gates
         self._endpoint = candidate.endpoint
         self._credentials = credentials
         self._silence = silence
         self._storage: tuple[str, str] | None = None
         self._renewed = 0.0
+
+    def rest(self) -> float:
+        """Seconds for which the source wants to be left alone, by whomever it was told; 0 if it may be asked."""
+        return self._gates.remaining(self.origin)
+
+    def leave_alone(self, seconds: float) -> None:
+        """Note what the source asked for. It holds for every file."""
+        self._gates.close(self.origin, seconds)
 
     @property
     def is_storage_known(self) -> bool:

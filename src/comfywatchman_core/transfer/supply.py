@@ -38,11 +38,11 @@ class Supply:
             sha256=candidate.sha256 or "",
             total=NO_END if candidate.size is None else candidate.size,
         )
-        self.store: Store | None = Store.left_behind(target, self.wanted, reservations)
+        self.store: Store | None = None
         """What is here; ``None`` while nothing is."""
         self.promise: Promise | None = None
         """The last answer; ``None`` until the first one."""
-        self.is_patched = self.store is not None
+        self.is_patched = False
         """Bytes of several answers were put together, and no server vouches that they belong together."""
         self._candidate = candidate
         self._target = target
@@ -60,6 +60,15 @@ class Supply:
             and self.promise.identity.is_strong
             and self.store.ledger.total < NO_END
         )
+
+    def go_on(self) -> bool:
+        """Take up what an earlier run left; :returns: whether that is something of this file.
+
+        :raises OSError: It cannot be opened.
+        """
+        self.store = Store.left_behind(self._target, self.wanted, self._reservations)
+        self.is_patched = self.store is not None
+        return self.is_patched
 
     def start_anew(self) -> None:
         """Drop what is here. No connection may be at work."""
@@ -82,6 +91,8 @@ class Supply:
         """
         if self.store is None:
             return Span(0, NO_END) if connection.is_first else None
+        if not connection.is_first and self.source.rest():
+            return None
         ledger = self.store.ledger
         return ledger.take(self.portion(connection, sharers)) or (
             ledger.steal(least_of(connection)) if sharers > 1 else None
@@ -133,12 +144,12 @@ class Supply:
         promise = read_promise(exchange, store.identity if store else self.wanted, offset=offset)
         check_size(promise, self._candidate.size)
         if store is not None and promise.partial:
+            if promise.identity.total < store.ledger.total:
+                store.ledger.learn_total(promise.identity.total)
             if self.promise is None:
                 store.begin(promise.identity)
             elif not promise.identity.validator:
                 self.is_patched = True
-            if promise.identity.total < store.ledger.total:
-                store.ledger.learn_total(promise.identity.total)
         else:
             if store is not None and not connection.is_first:
                 raise Stale("the server does not answer to Range")
