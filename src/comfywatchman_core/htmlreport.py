@@ -23,7 +23,7 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 """Nothing is loaded, whatever a name manages to smuggle in; the empty icon keeps a browser from asking for one."""
 
 _THERE = ("present", "elsewhere", "downloaded", "linked")
-_STOPPED = (ExitCode.INTERRUPTED, ExitCode.SIGTERM, ExitCode.SIGHUP)
+_STOPPED = (ExitCode.INTERRUPTED, ExitCode.SIGTERM, ExitCode.SIGHUP, ExitCode.BROKEN_PIPE)
 
 _GROUPS: Mapping[str, Sequence[str]] = {
     "Not there, and why": ("failed", "missing", "corrupt"),

@@ -11,7 +11,12 @@ from comfywatchman_core.units import size_text
 from .advice import Advice
 from .tally import Tally
 
-_STOPPED_BY = {ExitCode.INTERRUPTED: "Ctrl-C", ExitCode.SIGTERM: "SIGTERM", ExitCode.SIGHUP: "SIGHUP"}
+_STOPPED_BY = {
+    ExitCode.INTERRUPTED: "Ctrl-C",
+    ExitCode.SIGTERM: "SIGTERM",
+    ExitCode.SIGHUP: "SIGHUP",
+    ExitCode.BROKEN_PIPE: "the end of its reader",
+}
 
 
 def last_words(options: Namespace, report: Report, tally: Tally, advice: Advice) -> Iterator[str]:

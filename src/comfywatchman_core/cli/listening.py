@@ -25,10 +25,15 @@ def listener(
 ) -> Iterator[Callable[[Event], None] | None]:
     """The listener that suits the arguments and the place that output goes to.
 
-    :param tally: Counts along, unless nobody listens.
+    :param tally: Counts along.
     """
+
+    def tell_json(event: Event) -> None:
+        tally(event)
+        _write_while_read(event_line(advice.told(event)), interruption)
+
     if options.json:
-        yield lambda event: _write_while_read(event_line(advice.told(event)), interruption)
+        yield tell_json
     elif options.quiet:
         yield tally
     elif options.no_progress or not can_repaint(sys.stderr):
