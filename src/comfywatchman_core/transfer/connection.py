@@ -20,7 +20,7 @@ _LARGEST_SHARED_READ = 512 << 10
 """Many connections hold many buffers."""
 _FAST = 8 << 20
 """Bytes a second above which a read may last until it is full."""
-_MEASURED_FOR = 0.25
+_MEASURED_FOR = 0.2
 _NOTED_EVERY = 256 << 10
 
 
@@ -46,7 +46,6 @@ class Connection:
         """Bytes so far."""
         self.rate = 0.0
         """Bytes a second, over the last moments."""
-        self._is_fast = False
         self.latency = 0.0
         """Seconds that the last request took until its answer began."""
         self.store: Store | None = None
@@ -62,6 +61,7 @@ class Connection:
         self._exchange: Exchange | None = None
         self._mark: tuple[float, int] | None = None
         self._measured = (0.0, 0)
+        self._is_fast = False
 
     @property
     def is_flowing(self) -> bool:

@@ -18,6 +18,8 @@ from .spans import NO_END, Ledger, Range, Span
 
 _SMALL = 4 << 20
 """Bytes up to which a file is hashed without a thread of its own."""
+_LARGE = 16 << 20
+"""Bytes from which on a file is written out, and its journal confirmed, while it arrives."""
 _SYNC_BYTES = 256 << 20
 _SYNC_SECONDS = 10.0
 
@@ -94,7 +96,7 @@ class Store:
                 self._reservations.release(self)
         if total > _SMALL:
             self.follower.start()
-        if total > _SYNC_BYTES:
+        if total > _LARGE:
             threading.Thread(target=self._keep, name="comfywatchman-journal", daemon=True).start()
 
     def write(self, chunk: bytes, span: Span) -> None:
