@@ -439,6 +439,16 @@ class TestOwners:
         assert not final.exists()
         assert (staging_place(final) / "owner-2.json").exists()
 
+    def test_an_owner_that_somebody_looked_in_on_leaves_no_trace(self, final: Path) -> None:
+        place = staging_place(final)
+        with Staging().claim(final):
+            passing = place / "owner-2.json"
+            passing.write_text(Owner.current().write())
+
+        claims.Claim(place, passing.name, passing.stat()).withdraw()
+
+        assert not place.exists()
+
     def test_of_many_who_succeed_a_dead_owner_one_wins(self, final: Path) -> None:
         place = abandoned(final, dead())
         start = threading.Barrier(8)

@@ -59,6 +59,18 @@ class Claim:
         if not keep:
             os.rmdir(self.place)
 
+    def withdraw(self) -> None:
+        """Remove this process's own note and nothing else, and the directory if nothing is left in it.
+
+        For an owner that is not the last one: another process holds the place, or looked into it a moment ago.
+        """
+        with suppress(OSError):
+            status = os.stat(self.place / self._note)
+            if (status.st_dev, status.st_ino) == self._file:
+                os.unlink(self.place / self._note)
+        with suppress(OSError):
+            os.rmdir(self.place)
+
 
 def claim(place: Path) -> Claim | None:
     """Become the owner of *place*; ``None`` while somebody else is.
@@ -85,7 +97,7 @@ def claim(place: Path) -> Claim | None:
             finally:
                 os.close(descriptor)
             if any(_lives(place / note) for note in notes_in(place) if note != mine):
-                os.unlink(place / mine)
+                Claim(place, mine, status).withdraw()
                 return None
             return Claim(place, mine, status)
         except (FileExistsError, FileNotFoundError):

@@ -146,6 +146,8 @@ class Stage:
             if self._claim.holds():
                 status = regular_file(self.target)
                 self._claim.give_up(keep=status is not None and status.st_size > 0)
+            else:
+                self._claim.withdraw()
 
 
 def put_aside(path: Path, final: Path, sha256: str) -> Path:
