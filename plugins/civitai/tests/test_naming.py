@@ -120,12 +120,13 @@ def test_a_lone_file_is_not_said_to_have_had_a_shorter_name() -> None:
         ("Checkpoint", a_file(), False),
         ("Checkpoint", a_file(type="VAE"), True),
         ("LORA", a_file(override="chosen.safetensors"), False),
+        ("TextualInversion", a_file(), True),  # without a trigger word it keeps its name
     ],
 )
 def test_mini_is_asked_only_where_it_can_tell_another_name(type: str, file: FileRecord, keeps: bool) -> None:
-    record, _ = shelf("Some", "v1", file, type=type)
+    record, shown = shelf("Some", "v1", file, type=type)
 
-    assert keeps_uploaded_name(record, file) is keeps
+    assert keeps_uploaded_name(Listed(record, shown, file)) is keeps
 
 
 @pytest.mark.parametrize(

@@ -126,6 +126,13 @@ class TestWhatIsKept:
 
         assert slim(document) == {"items": [{"id": 1, "modelVersions": [{"id": 2}]}]}
 
+    def test_an_answer_of_absurd_depth_is_cut(self) -> None:
+        document: dict[str, Any] = {}
+        for _ in range(900):
+            document = {"files": [document]}
+
+        assert len(json.dumps(slim(document))) < 200
+
     def test_an_answer_that_was_kept_reads_like_a_fresh_one(self, civitai: CivitaiStandIn, desk: Desk) -> None:
         version = Version("v1", [File("a.safetensors", safetensors("a"))], early_access_deadline="2126-01-01T00:00:00Z")
         model = civitai.add_model(name="Ink", versions=[version])
@@ -181,6 +188,26 @@ class TestWhatIsKept:
             Cache(tmp_path).put(f"question {number}", Kept(200, {"id": number}))
 
         assert len(list(tmp_path.rglob("*.gz"))) == 3
+
+
+class TestHowItAsks:
+    def test_answers_may_come_compressed(self, civitai: CivitaiStandIn, desk: Desk) -> None:
+        publish(civitai)
+        plain = desk.http.get(f"{civitai.url}{SEARCH}", params={"query": "ink", "nsfw": "true"}).body
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        civitai.answer_next(SEARCH, Reply(headers=headers, body=gzip.compress(plain)))
+
+        assert accepted(desk.resolve("ink_painting_v2.safetensors", "loras"))
+        assert civitai.requests[-1].headers["accept-encoding"] == "gzip"
+
+    def test_an_answer_without_end_is_cut_off(self, civitai: CivitaiStandIn, desk: Desk) -> None:
+        headers = {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+        civitai.answer_next(SEARCH, Reply(headers=headers, body=gzip.compress(b" " * (40 << 20))))
+
+        with pytest.raises(BackendError) as refused:
+            desk.resolve("ink_painting_v2.safetensors", "loras")
+
+        assert refused.value.code is CODE.UNAVAILABLE
 
 
 class TestWhenTheServiceWantsToBeLeftAlone:

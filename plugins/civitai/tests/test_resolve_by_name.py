@@ -271,6 +271,18 @@ class TestAmbiguity:
 
         assert len(accepted(desk.resolve("dynamic_lens_fp16.safetensors", "checkpoints"))) == 2
 
+    def test_where_not_all_likely_files_could_be_looked_at_nothing_is_taken(
+        self, civitai: CivitaiStandIn, desk: Desk
+    ) -> None:
+        for title, data in (("Dynamic Lens", A), ("Dynamic Lens Turbo", B), ("Dynamic Lens Lite", C)):
+            publish(civitai, title, File("dynamic_lens_fp16.safetensors", data), type="Checkpoint")
+        desk.settings["requests_per_model"] = 2
+
+        found = desk.resolve("dynamic_lens_fp16.safetensors", "checkpoints") or []
+
+        assert accepted(found) == []
+        assert "not all could be looked at" in " ".join(found[0].notes)
+
 
 class TestWhatTheSearchShows:
     def test_a_model_for_adults_only_is_found(self, civitai: CivitaiStandIn, desk: Desk) -> None:

@@ -120,6 +120,14 @@ def test_a_link_in_a_note_to_another_file_does_not_count(desk: Desk, ink: Model)
     assert [offer for offer in found or () if offer.match > Match.FUZZY] == []
 
 
+def test_of_many_links_in_notes_a_few_are_followed(civitai: CivitaiStandIn, desk: Desk) -> None:
+    links = tuple(f"https://civitai.com/models/{number}" for number in range(7000, 7200))
+
+    desk.resolve("wash_painting.safetensors", "loras", hints=links)
+
+    assert len([asked for asked in civitai.requests if "/models/7" in asked.path]) == 3
+
+
 @pytest.mark.parametrize("reference", ["hf:owner/repo/a.safetensors", "https://example.org/a.safetensors"])
 def test_a_reference_of_another_source_is_declined(desk: Desk, reference: str) -> None:
     assert desk.resolve(reference=reference) is None

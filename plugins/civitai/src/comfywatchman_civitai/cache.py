@@ -24,6 +24,8 @@ from attrs import frozen
 _MOST_FILES = 2000
 _LARGEST_FILE = 2 << 20
 _LARGEST_DOCUMENT = 16 << 20
+_DEEPEST = 12
+"""Levels of nesting; the deepest that is read is the checksums of a file in a page of a search, at eight."""
 
 _KEPT = frozenset(
     {
@@ -50,12 +52,14 @@ class Kept:
     document: Any
 
 
-def slim(document: Any) -> Any:
+def slim(document: Any, depth: int = 0) -> Any:
     """Leave out what is never read (pictures, descriptions, statistics): nine tenths of an answer."""
+    if depth > _DEEPEST:
+        return None
     if isinstance(document, dict):
-        return {key: slim(value) for key, value in document.items() if key in _KEPT}
+        return {key: slim(value, depth + 1) for key, value in document.items() if key in _KEPT}
     if isinstance(document, list):
-        return [slim(value) for value in document]
+        return [slim(value, depth + 1) for value in document]
     return document
 
 

@@ -82,11 +82,13 @@ class Hunt:
     _more: list[tuple[str, str]] = Factory(list)
     """Searches that have another page, with its cursor."""
     _started: int = field(init=False, default=0)
+    _is_sure: bool = field(init=False, default=True)
+    """No file was left unasked that is as likely to have the name as the one that has it."""
 
     def candidates(self) -> tuple[Candidate, ...]:
         """What bears the wanted name, best first; then what comes near, as proposals. Empty: nothing of either.
 
-        :raises BackendError: The service could not be asked to the end, and nothing was found until then.
+        :raises BackendError: The service could not be asked to the end.
         """
         self._started = self.service.asked
         for _ in self._questions():
@@ -137,23 +139,29 @@ class Hunt:
 
     def _look_closer(self, most: int, least: float) -> Iterator[None]:
         """Ask for the uploaded names of the files that are likeliest to have been uploaded under the wanted one."""
-        rated = [
-            (likelihood(self.wanted, one.found), key, one.found)
-            for key, one in self._judged.items()
-            if key not in self._looked_at
-            and not keeps_uploaded_name(one.found.model, one.found.file)
-            and suffix_of(one.found.file) == self.wanted.suffix
-            and fits(one.found.model, one.found.file, self.offers.request.folder)
-        ]
-        rated.sort(key=lambda row: -row[0])
-        for chance, key, found in rated[: max(0, most)]:
-            if chance < least or self._left <= 0:
+        for key, found in list(self._unseen(least))[: max(0, most)]:
+            if self._left <= 0:
                 return
             self._looked_at.add(key)
             mini = self.service.mini(found.version.id, found.file.id)
             if mini is not None:
                 self._judged[key] = self._judge(found, mini.uploaded_name)
                 yield
+
+    def _unseen(self, least: float) -> Iterator[tuple[tuple[int, int], Listed]]:
+        """Files whose uploaded name is not known and may be the wanted one, the likeliest first."""
+        rated = [
+            (likelihood(self.wanted, one.found), key, one.found)
+            for key, one in self._judged.items()
+            if key not in self._looked_at
+            and not keeps_uploaded_name(one.found)
+            and self.wanted.suffix in ("", suffix_of(one.found.file))
+            and fits(one.found.model, one.found.file, self.offers.request.folder)
+        ]
+        rated.sort(key=lambda row: -row[0])
+        for chance, key, found in rated:
+            if chance >= least:
+                yield key, found
 
     def _doubt(self) -> None:
         """One file has the name; look once more where others are likely to have it, too.
@@ -167,10 +175,13 @@ class Hunt:
         given = [
             likelihood(self.wanted, one.found)
             for one in accepted
-            if one.evidence == UPLOADED or keeps_uploaded_name(one.found.model, one.found.file)
+            if one.evidence == UPLOADED or keeps_uploaded_name(one.found)
         ]
-        for _ in self._look_closer(_MOST_RIVALS, _RIVAL * max(given) if given else _SURE_RIVAL):
+        least = _RIVAL * max(given) if given else _SURE_RIVAL
+        for _ in self._look_closer(_MOST_RIVALS, least):
             pass
+        is_told_by_mini = any(one.evidence == UPLOADED for one in accepted)
+        self._is_sure = not is_told_by_mini or next(self._unseen(least), None) is None
         words = distinctive_words(self.wanted.name)
         if len(words) <= _SHORT and not any(letter.isdigit() for letter in self.wanted.stem) and self._left > 0:
             self._search(max(words, key=len, default=self.wanted.stem), self._types, mature=len(words) > 1)
@@ -189,12 +200,18 @@ class Hunt:
         judged = [one for one in self._judged.values() if one.score >= _WORTH_TELLING]
         judged.sort(key=lambda one: (-one.score, one.found.version.published_at, one.found.version.id))
         accepted = _surest([one for one in judged if one.is_accepted], self.wanted)
-        near = [one for one in judged if one not in accepted][:_MOST_REPORTED]
-        return (*self._accepted(accepted), *(self.offers.of(one.found, Match.FUZZY) for one in near))
+        bytes_of = {one.identity for one in accepted}
+        near = {one.identity: one for one in reversed(judged) if one.identity not in bytes_of}
+        proposed = list(reversed(near.values()))[:_MOST_REPORTED]
+        return (*self._accepted(accepted), *(self.offers.of(one.found, Match.FUZZY) for one in proposed))
 
     def _accepted(self, accepted: Sequence[Judged]) -> list[Candidate]:
+        note = ""
         if is_generic(self.wanted.name):
             note = "Many files are called so; the name alone does not say which is meant."
+        elif not self._is_sure:
+            note = "It was uploaded under this name; others may have been, too, and not all could be looked at."
+        if note:
             return [self.offers.of(one.found, Match.FUZZY, notes=(note,)) for one in accepted[:_MOST_REPORTED]]
         identities = {one.identity for one in accepted}
         obstacle = None

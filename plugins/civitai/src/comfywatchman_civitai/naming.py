@@ -40,10 +40,13 @@ def names_of(found: Listed, uploaded: str = "") -> list[tuple[int, str]]:
     return list(dict.fromkeys(names))
 
 
-def keeps_uploaded_name(model: ModelRecord, file: FileRecord) -> bool:
+def keeps_uploaded_name(found: Listed) -> bool:
     """Say whether the printed name is the uploaded one, so that ``mini`` could tell nothing new."""
+    model, file = found.model, found.file
     if file.override:
         return False
+    if model.type == "TextualInversion" and not found.version.trained_words:
+        return True
     if model.type in ("LORA", "LoCon") or file.type == "VAE" or file.type not in _COMPOSED_FILE_TYPES:
         return True  # DoRA is composed
     return not title_word(model.name)

@@ -128,8 +128,9 @@ class Offers:
             warnings.append(f"It is in early access{until}: only an account that bought access can download it.")
         if model.mode == "TakenDown":
             warnings.append("Civitai has taken the model down; its file may go away.")
-        if suffix_of(file) in PICKLES and file.pickle_scan not in ("Success", "Danger"):
-            warnings.append(f"This format can run code, and Civitai's scan of it says {file.pickle_scan or 'nothing'}.")
+        if suffix_of(file) in PICKLES:
+            scan = file.pickle_scan or "nothing"
+            warnings.append(f"This format can run code when it is loaded; Civitai's scan of the file says {scan}.")
         if self.request.folder:
             warnings.append(folder_warning(model, file, version.base_model, self.request.folder))
         return [warning for warning in warnings if warning]

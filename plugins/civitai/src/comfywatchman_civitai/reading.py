@@ -188,7 +188,7 @@ def _printed_url(url: object) -> str:
         parts = urlsplit(url if isinstance(url, str) else "")
     except ValueError:
         return ""
-    if not re.fullmatch(r"/api/download/models/\d{1,10}", parts.path) or not parts.query.isascii():
+    if not re.fullmatch(r"/api/download/models/\d{1,10}", parts.path) or not re.fullmatch(r"[!-~]*", parts.query):
         return ""
     kept = "&".join(pair for pair in parts.query.split("&") if pair and not pair.lower().startswith("token="))
     return f"{parts.path}?{kept}" if kept else parts.path

@@ -19,6 +19,7 @@ WISHES = ("type", "format", "size", "fp", "quantType")
 """What a download link may say instead of a file id."""
 
 _LARGEST_ID = 2147483647
+_LONGEST = 4096
 
 _AIR = re.compile(
     r"(?:urn:)?(?:air:)?(?P<ecosystem>[\w.-]+):(?P<kind>[\w.-]+):(?P<source>[\w.-]+):(?P<id>[\w./-]+?)"
@@ -62,6 +63,8 @@ def read_reference(text: str, base_url: str) -> Reference | None:
     :raises BackendError: It is a bare number, which may be the id of a model or of a version.
     """
     text = text.strip()
+    if len(text) > _LONGEST:
+        return None
     if re.fullmatch(r"\d+", text, re.ASCII):
         raise BackendError(
             f"{text} may be a model or a version of a model on Civitai",

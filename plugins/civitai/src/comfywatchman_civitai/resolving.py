@@ -22,6 +22,8 @@ from .settings import Settings
 
 _KINDS = ("sha256", "blake3", "autov3", "autov2", "autov1", "crc32")
 """Checksums that the service looks up, the surest first."""
+_MOST_HINTS = 3
+"""Links in notes that are followed; a workflow may hold hundreds."""
 
 
 @define(kw_only=True)
@@ -64,9 +66,8 @@ class Resolving:
 
     def by_digest(self) -> tuple[Candidate, ...]:
         """Offer the file that has a checksum of the request; empty where the service knows none of them."""
-        for digest in sorted(self.request.digests, key=lambda one: _order(one.algorithm)):
-            if digest.algorithm not in _KINDS:
-                continue
+        known = [one for one in self.request.digests if one.algorithm in _KINDS]
+        for digest in sorted(known, key=lambda one: _KINDS.index(one.algorithm))[: len(_KINDS)]:
             model = self._owner(digest)
             if model is None:
                 continue
@@ -93,7 +94,7 @@ class Resolving:
         if self.request.name is None:
             return ()
         wanted = Wanted.of(str(self.request.name))
-        for link in self.request.hints:
+        for link in self.request.hints[:_MOST_HINTS]:
             reference = read_reference(link, self.settings.base_url) if link.lower().startswith("http") else None
             if reference is None:
                 continue
@@ -205,10 +206,6 @@ class Resolving:
 
 def _absent(message: str, hint: str) -> BackendError:
     return BackendError(message, code=errors.ErrorCode.NOT_FOUND, hint=hint)
-
-
-def _order(algorithm: str) -> int:
-    return _KINDS.index(algorithm) if algorithm in _KINDS else len(_KINDS)
 
 
 def _remark_on(digest: Digest) -> tuple[str, ...]:

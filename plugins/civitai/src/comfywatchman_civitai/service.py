@@ -151,7 +151,9 @@ class Service:
         self.run.check_open()
         self.run.pace.wait(self.context.cancelled)
         self.asked += 1
-        shared = {"Accept": "application/json"} | ({"Content-Type": "application/json"} if body else {})
+        shared = {"Accept": "application/json", "Accept-Encoding": "gzip"}  # a page of a search has some megabytes
+        if body is not None:
+            shared["Content-Type"] = "application/json"
         try:
             answer = self.context.http.request(
                 method, self.base_url + path, params=query, headers=headers, body=body, shared=shared
