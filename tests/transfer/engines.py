@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +60,14 @@ class Run:
         """Claim, transfer, and publish or leave it staged."""
         if isinstance(candidate, str):
             candidate = self.candidate(candidate)
-        with Staging().claim(self.final, wait=False) as stage:
-            artifact = self.transfer(candidate, stage.target, headers)
-            if publish:
-                stage.publish()
+        staging = Staging()
+        try:
+            with staging.claim(self.final, wait=False) as stage:
+                artifact = self.transfer(candidate, stage.target, headers)
+                if publish:
+                    stage.publish()
+        finally:
+            staging.close()
         return artifact
 
     def transfer(self, candidate: Candidate, target: Path, headers: Mapping[str, str] | None = None) -> Artifact:
@@ -78,11 +81,3 @@ class Run:
         artifact = self.engine.download_artifact(candidate, target, headers or {}, context)
         assert artifact is not None
         return artifact
-
-
-@contextmanager
-def staged(run: Run) -> Iterator[Path]:
-    """The staging directory of the run's file, which must be there."""
-    place = run.folder / ".model.safetensors.cw"
-    assert place.is_dir()
-    yield place

@@ -111,10 +111,13 @@ class Connection:
             self._ended(self, problem)
 
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
-        noted, reach = span.position, span.end
+        noted, reach, place = span.position, span.end, span.position
         self._measured = (time.monotonic(), 0)
         try:
-            while span.left > 0 or store.ledger.extend(span, reach, self._supply.portion(self, self._sharers())):
+            # A span that was shortened during a read ends behind the place that the answer has come to.
+            while span.left > 0 or (
+                place == span.end and store.ledger.extend(span, reach, self._supply.portion(self, self._sharers()))
+            ):
                 largest = _LARGEST_READ if self._sharers() == 1 else _LARGEST_SHARED_READ
                 amount = self._pace.portion(min(largest, span.left))
                 # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
@@ -127,7 +130,8 @@ class Connection:
                         raise TransportError(f"{promise.identity.storage} ended the connection early")
                     store.ledger.learn_total(span.position)
                     return
-                store.write(chunk, span)
+                store.write(chunk, span, place)
+                place += len(chunk)
                 self.received += len(chunk)
                 if span.position - noted >= _NOTED_EVERY:
                     store.note(noted, span.position)

@@ -99,12 +99,18 @@ class Store:
         if total > _LARGE:
             threading.Thread(target=self._keep, name="comfywatchman-journal", daemon=True).start()
 
-    def write(self, chunk: bytes, span: Span) -> None:
-        """Put *chunk* to the position of *span*. :raises OSError: The disk does not take it."""
+    def write(self, chunk: bytes, span: Span, place: int) -> None:
+        """Put *chunk*, which begins at *place* of the file, to the position of *span*.
+
+        :raises OSError: The disk does not take it.
+        :raises ValueError: The chunk does not belong there.
+        """
         if self._failed is not None:
             raise self._failed
+        if place != span.position:
+            raise ValueError(f"bytes from {place} on do not belong to {span.position}")
         count = min(len(chunk), span.left)
-        self._part.write(chunk[:count] if count < len(chunk) else chunk, span.position)
+        self._part.write(chunk[:count] if count < len(chunk) else chunk, place)
         self.ledger.advance(span, count)
 
     def note(self, start: int, end: int) -> None:
