@@ -156,13 +156,15 @@ class TestWhatIsNotAccepted:
         assert accepted(desk.resolve("ink_style.safetensors", "vae")) == []
 
     @pytest.mark.parametrize("name", ["lora.safetensors", "model.safetensors", "last-000010.safetensors", "v1.pt"])
-    def test_a_name_that_says_nothing_is_only_proposed(self, civitai: CivitaiStandIn, desk: Desk, name: str) -> None:
+    def test_a_name_that_says_nothing_is_ambiguous_whoever_bears_it(
+        self, civitai: CivitaiStandIn, desk: Desk, name: str
+    ) -> None:
         publish(civitai, f"Thing {name.partition('.')[0]}", File(name, A))
 
-        found = desk.resolve(name, "loras") or []
+        found = accepted(desk.resolve(name, "loras"))
 
-        assert accepted(found) == []
-        assert all("does not say which" in " ".join(offer.notes) for offer in found)
+        assert {offer.obstacle.code for offer in found if offer.obstacle} <= {CODE.AMBIGUOUS}
+        assert all(offer.obstacle for offer in found)
 
     def test_a_model_nobody_has_is_found_nothing(self, civitai: CivitaiStandIn, desk: Desk) -> None:
         publish(civitai, "Ink Style", File("ink_style.safetensors", A))
@@ -278,10 +280,12 @@ class TestAmbiguity:
             publish(civitai, title, File("dynamic_lens_fp16.safetensors", data), type="Checkpoint")
         desk.settings["requests_per_model"] = 2
 
-        found = desk.resolve("dynamic_lens_fp16.safetensors", "checkpoints") or []
+        (offer,) = accepted(desk.resolve("dynamic_lens_fp16.safetensors", "checkpoints"))
 
-        assert accepted(found) == []
-        assert "not all could be looked at" in " ".join(found[0].notes)
+        assert offer.obstacle is not None
+        assert offer.obstacle.code is CODE.AMBIGUOUS
+        assert "not all could be looked at" in offer.obstacle.message
+        assert offer.reference in (offer.obstacle.hint or "")
 
 
 class TestWhatTheSearchShows:

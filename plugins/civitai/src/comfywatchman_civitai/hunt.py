@@ -206,27 +206,30 @@ class Hunt:
         return (*self._accepted(accepted), *(self.offers.of(one.found, Match.FUZZY) for one in proposed))
 
     def _accepted(self, accepted: Sequence[Judged]) -> list[Candidate]:
-        note = ""
-        if is_generic(self.wanted.name):
-            note = "Many files are called so; the name alone does not say which is meant."
-        elif not self._is_sure:
-            note = "It was uploaded under this name; others may have been, too, and not all could be looked at."
-        if note:
-            return [self.offers.of(one.found, Match.FUZZY, notes=(note,)) for one in accepted[:_MOST_REPORTED]]
-        identities = {one.identity for one in accepted}
-        obstacle = None
-        if len(identities) > 1 and any(one.found.file.sha256 is None for one in accepted):
-            # Without all checksums nobody else can see that these are different files.
-            folder = f" --folder {shlex.quote(self.offers.request.folder)}" if self.offers.request.folder else ""
-            ways = " or ".join(
-                f"`comfywatchman get {reference_of(one.found)}{folder}`" for one in accepted[:_MOST_REPORTED]
-            )
-            obstacle = errors.Failure(
-                code=errors.ErrorCode.AMBIGUOUS,
-                message=f"{len(identities)} files on Civitai have the name {self.wanted.name}",
-                hint=f"Choose one: {ways}.",
-            )
+        doubt = self._why_ambiguous(accepted)
+        if not doubt:
+            return [self.offers.of(one.found, Match.FILENAME) for one in accepted]
+        folder = f" --folder {shlex.quote(self.offers.request.folder)}" if self.offers.request.folder else ""
+        ways = [f"`comfywatchman get {reference_of(one.found)}{folder}`" for one in accepted[:_MOST_REPORTED]]
+        obstacle = errors.Failure(
+            code=errors.ErrorCode.AMBIGUOUS,
+            message=f"{self.wanted.name}: {doubt}",
+            hint=f"{'Choose one' if len(ways) > 1 else 'If it is meant'}: {' or '.join(ways)}.",
+        )
         return [self.offers.of(one.found, Match.FILENAME, obstacle=obstacle) for one in accepted]
+
+    def _why_ambiguous(self, accepted: Sequence[Judged]) -> str:
+        """Say why the name does not decide, where the core cannot see it in the checksums."""
+        if is_generic(self.wanted.name):
+            return "many files are called so, and the name does not say which is meant"
+        if not self._is_sure:
+            return (
+                "a file on Civitai was uploaded under this name; others may have been, and not all could be looked at"
+            )
+        identities = {one.identity for one in accepted}
+        if len(identities) > 1 and any(one.found.file.sha256 is None for one in accepted):
+            return f"{len(identities)} files on Civitai have this name"
+        return ""
 
 
 def _surest(accepted: list[Judged], wanted: Wanted) -> list[Judged]:
