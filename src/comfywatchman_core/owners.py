@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-import platform
+import socket
 import sys
 import time
 from functools import cache
@@ -81,7 +81,7 @@ class Owner:
 
 @cache
 def _owner(pid: int) -> Owner:
-    return Owner(pid=pid, started=_started(pid), host=platform.node(), boot=boot_id(), space=_pid_space())
+    return Owner(pid=pid, started=_started(pid), host=socket.gethostname(), boot=boot_id(), space=_pid_space())
 
 
 def _started(pid: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import errno
 import os
 import stat
@@ -111,6 +110,8 @@ def _fallocate(descriptor: int, size: int) -> bool:
     """
     if sys.platform != "linux":
         return False
+    import ctypes  # only for files that are worth it
+
     try:
         fallocate = ctypes.CDLL(None, use_errno=True).fallocate64
     except (OSError, AttributeError):
