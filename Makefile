@@ -24,7 +24,7 @@ BIN := $(VENV)/bin
 endif
 RUN := $(BIN)/python
 
-PYTEST ?=
+PYTEST ?= -n auto --dist loadfile
 BENCHMARKS := $(sort $(wildcard benchmarks/[a-z]*.py))
 
 .DEFAULT_GOAL := help
