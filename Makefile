@@ -73,7 +73,7 @@ format: setup
 	$(RUN) -m ruff format .
 
 wheels: setup
-	$(RUN) -m pytest $(PYTEST) tests/packaging
+	$(RUN) -m pytest tests/packaging
 
 docs: setup
 	@$(RUN) -m pip install --quiet --disable-pip-version-check -r docs/requirements.txt
@@ -83,7 +83,7 @@ bench: setup
 	@set -e; for each in $(BENCHMARKS); do echo "== $$each"; $(RUN) $$each; done
 
 soak: setup
-	$(RUN) -m pytest $(PYTEST) -m slow --ignore=tests/packaging || [ $$? -eq 5 ]  # 5: there is none
+	$(RUN) -m pytest -m slow --ignore=tests/packaging || [ $$? -eq 5 ]  # 5: there is none
 
 clean:
 	rm -rf $(VENV) .mypy_cache .ruff_cache .hypothesis .pytest_cache build dist demo/__pycache__
