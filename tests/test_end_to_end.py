@@ -666,7 +666,7 @@ class TestChoice:
 
     def test_fail_fast_skips_what_was_not_begun(self, world: World) -> None:
         for number in range(5):
-            world.put(f"{number}.safetensors", INK)
+            world.put(f"{number}.safetensors", safetensors(f"{number}"))
 
         report = world.get(
             world.workflow("nobody-has-it.safetensors", *(f"{number}.safetensors" for number in range(5))),

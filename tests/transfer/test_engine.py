@@ -360,7 +360,7 @@ class TestSeveralConnections:
 
         for number in range(3):
             assert (tmp_path / f"{number}" / "part").read_bytes() == server.files[f"/{number}"]
-        assert server.most_open <= 5
+        assert server.most_open <= 5 + 1  # the server learns of an end a moment after the client that begins anew
 
     @pytest.mark.parametrize("status", [403, 429, 503])
     def test_connections_that_the_server_refuses_are_done_without(
