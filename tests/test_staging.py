@@ -8,8 +8,10 @@ import subprocess
 import sys
 import threading
 import time
+import unicodedata
 from collections.abc import Callable
 from pathlib import Path
+from typing import Literal
 
 import pytest
 from attrs import evolve
@@ -198,6 +200,14 @@ class TestPublishing:
             put_aside = stage.quarantine()
 
         assert sorted(os.listdir(tmp_path)) == sorted([longest.name, put_aside.name])
+
+    @pytest.mark.parametrize("form", ["NFC", "NFD"])
+    def test_names_are_written_as_they_are_spelled(self, tmp_path: Path, form: Literal["NFC", "NFD"]) -> None:
+        name = unicodedata.normalize(form, "Übermalung é 模型.safetensors")
+
+        publish(tmp_path / name, b"model")
+
+        assert os.listdir(tmp_path) == [name]
 
     def test_two_long_names_that_differ_at_the_end_have_two_places(self, tmp_path: Path) -> None:
         one, other = (tmp_path / ("x" * 250 + end) for end in ("abcde", "fghij"))
