@@ -477,6 +477,16 @@ class TestOwners:
 
         assert len(winners) == 1
 
+    def test_a_claim_that_fails_halfway_is_given_back(self, final: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        abandoned(final, dead())
+        (staging_place(final) / "part").unlink()
+        (staging_place(final) / "part").mkdir()
+        with pytest.raises(BackendError), Staging().claim(final):
+            pass
+
+        with Staging().claim(final, wait=False) as stage:
+            assert not stage.target.exists()
+
     def test_who_finds_a_living_owner_after_all_steps_back(self, final: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         """The dead owner's place was given up and claimed anew between the look and the note."""
         place = abandoned(final, dead())

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import enum
 import os
-import shutil
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from attrs import frozen
 
-from .claims import is_claimed, notes_in
+from .claims import claim, is_claimed, notes_in
 from .disk import as_disk_error
 from .staging import QUARANTINED, SUFFIX, regular_file, staging_place
 
@@ -65,10 +65,8 @@ def remove(leftover: Leftover) -> None:
     try:
         if leftover.kind is LeftoverKind.QUARANTINE:
             leftover.path.unlink(missing_ok=True)
-        elif not is_claimed(leftover.path):
-            shutil.rmtree(leftover.path)
-    except FileNotFoundError:
-        return
+        elif leftover.path.is_dir() and (owned := claim(leftover.path)) is not None:
+            owned.give_up(keep=False)
     except OSError as error:
         raise as_disk_error(error, leftover.path) from error
 
@@ -79,11 +77,12 @@ def tidy(final: Path) -> None:
     Cheap enough to be called for each file that is present.
     """
     place = staging_place(final)
-    if not _is_staging(place) or is_claimed(place):
-        return
-    part = regular_file(place / "part")
-    if part is None or (final.exists() and os.path.samestat(part, final.stat())):
-        shutil.rmtree(place, ignore_errors=True)
+    with suppress(OSError):  # what cannot be removed is listed by `clean`
+        if not _is_staging(place) or (owned := claim(place)) is None:
+            return
+        part = regular_file(place / "part")
+        is_named = part is None or (final.exists() and os.path.samestat(part, final.stat()))
+        owned.give_up(keep=not is_named)
 
 
 def _is_staging(place: Path) -> bool:

@@ -207,16 +207,16 @@ class Staging:
                 if cancelled():
                     raise Cancelled(f"stopped while waiting for {final.name}")
                 time.sleep(_POLL)
-            stage = Stage(final, owned, waited=waited)
-            _drop_foreign(stage.target)
         except OSError as error:
             raise as_disk_error(error, final) from error
+        stage = Stage(final, owned, waited=waited)
         with self._lock:
             self._stages.add(stage)
             if self._beats is None:
                 self._beats = threading.Thread(target=self._beat, name="comfywatchman-heartbeat", daemon=True)
                 self._beats.start()
         try:
+            _drop_foreign(stage.target)
             yield stage
         finally:
             with self._lock:
@@ -252,7 +252,10 @@ def _drop_foreign(target: Path) -> None:
     """
     status = regular_file(target)
     if os.path.lexists(target) and (status is None or status.st_nlink > 1):
-        target.unlink()
+        try:
+            target.unlink()
+        except OSError as error:
+            raise as_disk_error(error, target) from error
 
 
 def _replace(source: Path, target: Path) -> None:
