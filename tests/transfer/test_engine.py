@@ -316,6 +316,14 @@ class TestSizes:
         assert caught.value.code == "size_mismatch"
         assert not place(run).exists()
 
+    def test_a_size_that_no_model_has_is_no_reason_to_call_the_disk_full(self, run: Run) -> None:
+        run.server.play(PATH, Scene(headers={"Content-Length": str(10**17)}, then=Ending.FIN))
+
+        with pytest.raises(BackendError) as caught:
+            run.fetch(run.candidate(PATH, digest=False))
+
+        assert caught.value.code == "size_mismatch"
+
     def test_a_server_that_always_closes_early_is_given_up(self, run: Run) -> None:
         run = Run(run.server, run.folder, settings={"max_retries": 1})
         run.server.play(PATH, Scene(sends=SIZE // 2, then=Ending.FIN, ranges=False))
@@ -597,6 +605,33 @@ class TestManners:
             run.transfer(run.candidate(f"/{number}"), tmp_path / f"{number}")
 
         assert server.most_open == 1
+
+
+class TestPatience:
+    def test_a_head_that_comes_letter_by_letter_is_not_waited_for(
+        self, server: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(download, "CONNECT_TIMEOUT", 0.0)
+        run = Run(server, tmp_path, settings={"timeout": 0.5, "max_retries": 1})
+        server.play(PATH, Scene(letters=0.1), GOOD)
+        began = time.monotonic()
+
+        run.fetch(PATH)
+
+        assert run.final.read_bytes() == CONTENT
+        assert time.monotonic() - began < 10
+
+    def test_an_answer_that_comes_after_it_was_given_up_changes_nothing(
+        self, server: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(download, "CONNECT_TIMEOUT", 0.0)
+        run = Run(server, tmp_path, settings={"timeout": 0.4, "max_retries": 1})
+        late = Scene(letters=0.02, body=safetensors("other", SIZE))
+        server.play(PATH, late, Scene(pace=2 << 20))
+
+        run.fetch(run.candidate(PATH, digest=False))
+
+        assert run.final.read_bytes() == CONTENT
 
 
 class TestStopping:

@@ -58,6 +58,8 @@ class Scene:
     extra: bytes = b""
     """Sent after the body, beyond its announced length."""
     chunked: bool = False
+    letters: float = 0.0
+    """Seconds between the letters of the head."""
     instead: bytes = field(default=b"", repr=False)
     """Sent as it is, and nothing else."""
 
@@ -167,7 +169,12 @@ class Faulty:
             status, named, body = self._planned(scene, path, headers)
             lines = [f"HTTP/1.1 {status} {_REASONS.get(status, 'Whatever')}"]
             lines += [f"{name}: {text}" for name, text in named]
-            connection.sendall("\r\n".join([*lines, "", ""]).encode("latin-1"))
+            head = "\r\n".join([*lines, "", ""]).encode("latin-1")
+            for place in range(len(head) if scene.letters else 0):
+                connection.sendall(head[place : place + 1])
+                if self._over.wait(scene.letters):
+                    return False
+            connection.sendall(b"" if scene.letters else head)
             self._send_body(connection, scene, path, body)
         if scene.then is Ending.SILENCE:
             self._over.wait()

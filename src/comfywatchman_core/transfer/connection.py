@@ -59,6 +59,7 @@ class Connection:
         self._sharers = sharers
         self._ended = ended
         self._exchange: Exchange | None = None
+        self._asking_since: float | None = None
         self._mark: tuple[float, int] | None = None
         self._measured = (0.0, 0)
         self._is_fast = False
@@ -67,6 +68,11 @@ class Connection:
     def is_flowing(self) -> bool:
         """Bytes may come at any moment."""
         return self._exchange is not None
+
+    def asks_for(self, now: float) -> float:
+        """Seconds for which it has been waiting for an answer."""
+        since = self._asking_since
+        return 0.0 if since is None else now - since
 
     def abort(self) -> None:
         """End it now, even while it waits for bytes."""
@@ -96,12 +102,14 @@ class Connection:
         try:
             while not self.is_retired and (span := self._supply.next_span(self, self._sharers())) is not None:
                 self.store, self.span = self._supply.store, span
-                exchange, self.store, self.span, promise = self._supply.ask(self, span)
+                self._asking_since = time.monotonic()
+                exchange, store, span, promise = self._supply.ask(self, span)
+                self._asking_since = None
                 self.is_first = False
                 try:
                     self._exchange = exchange
                     if not self.is_retired and promise is not None:
-                        self._read(exchange, self.store, self.span, promise)
+                        self._read(exchange, store, span, promise)
                 finally:
                     self._exchange = None
                     exchange.close()

@@ -17,7 +17,7 @@ from comfywatchman_core.events import DownloadFinished, DownloadStarted, Transfe
 from comfywatchman_core.hooks import Context
 from comfywatchman_core.models import Artifact, Candidate, Digest
 from comfywatchman_core.pacing import LONGEST_WAIT, HostGates
-from comfywatchman_core.transport import SILENCE_TIMEOUT, Transport, TransportError
+from comfywatchman_core.transport import CONNECT_TIMEOUT, SILENCE_TIMEOUT, Transport, TransportError
 
 from .connection import Connection
 from .crew import Crew
@@ -153,6 +153,9 @@ class Download:
 
         :raises BackendError: It does not go on.
         """
+        if connection not in self._connections:
+            return  # it was left behind
+        was_retired = connection.is_retired
         self._leave(connection)
         received = self._supply.store.ledger.received if self._supply.store else 0
         if received > self._most_received and not connection.is_too_slow:
@@ -160,7 +163,7 @@ class Download:
         self._most_received = max(received, self._most_received)
         if connection.is_too_slow:
             problem = _too_slow(self._supply.source)
-        elif connection.is_retired:
+        elif was_retired:
             return
         elif problem is None:
             if self._connections or self._is_complete() or self._supply.source.rest():
@@ -205,9 +208,14 @@ class Download:
         suspended, self._looked_at = now - self._looked_at > _SUSPENDED, now
         store = self._supply.store
         flowing = sum(connection.is_flowing for connection in self._connections)
-        for connection in self._connections:
+        for connection in tuple(self._connections):
             if suspended:
                 connection.forget_mark()
+            if connection.asks_for(now) > 2 * self._silence + CONNECT_TIMEOUT:
+                self._supply.leave_behind(connection)
+                connection.is_too_slow = True
+                self._settle(connection, None)
+                continue
             window = _SLOW_AMONG_OTHERS if flowing > 1 else 2 * self._silence
             speed = connection.pace_since_mark(now, window)
             if speed is not None and speed < self._slowest():
@@ -295,6 +303,7 @@ class Download:
 
     def _leave(self, connection: Connection) -> None:
         """Take a connection off the list, and its bytes and its place back."""
+        self._supply.leave_behind(connection)
         self._connections.remove(connection)
         self._means.slots.give_back(self._supply.source.origin)
         if connection.store is not None and connection.span is not None:
@@ -313,6 +322,6 @@ def _has_run_out(problem: Exception) -> bool:
 
 
 def _too_slow(source: Source) -> BackendError:
-    error = TransportError(f"{redact(source.url)} sends almost nothing any more", hint="Try again later.")
+    error = TransportError(f"{redact(source.url)} sends next to nothing", hint="Try again later.")
     error.code = ErrorCode.STALLED
     return error

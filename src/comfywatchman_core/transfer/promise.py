@@ -18,6 +18,8 @@ from .journal import Identity, without_query
 from .spans import NO_END
 
 _REFUSAL_BYTES = 64 << 10
+_LARGEST = 1 << 44
+"""Bytes. Whoever announces more would only make the disk look full."""
 _PAGES = frozenset({"text/html", "application/xhtml+xml", "application/json", "application/problem+json"})
 _CONTENT_RANGE = re.compile(r"bytes (\d{1,18})-(\d{1,18})/(\d{1,18}|\*)")
 _NOTHING_LEFT = re.compile(r"bytes \*/(\d{1,18})")
@@ -83,6 +85,12 @@ def read_promise(exchange: Exchange, asked: Identity, *, offset: int | None) -> 
     if total == 0:
         raise BackendError(
             f"{where} sent an empty file", code=ErrorCode.NOT_A_MODEL, hint="Another source may have it."
+        )
+    if NO_END > total > _LARGEST:
+        raise BackendError(
+            f"{where} announces {total:,} bytes, which no model has",
+            code=ErrorCode.SIZE_MISMATCH,
+            hint="Another source may have it.",
         )
     etag = _strong(headers.get("etag", ""))
     identity = Identity(

@@ -84,6 +84,11 @@ class Supply:
             if self.store is not None:
                 self.store.close()
 
+    def leave_behind(self, connection: Connection) -> None:
+        """Let an answer that *connection* still waits for change nothing, should it ever come."""
+        with self._admitting:
+            connection.is_retired = True
+
     def next_span(self, connection: Connection, sharers: int) -> Span | None:
         """What *connection* brings next; ``None`` when there is nothing for it.
 
@@ -117,9 +122,11 @@ class Supply:
         connection.latency = exchange.latency
         try:
             with self._admitting:
-                if self._is_closed:
+                if self._is_closed or connection.is_retired:
                     raise Cancelled("stopped while an answer was on its way")
-                return exchange, *self._admit(exchange, span, span.position if headers else None, connection)
+                store, span, promise = self._admit(exchange, span, span.position if headers else None, connection)
+                connection.store, connection.span = store, span
+                return exchange, store, span, promise
         except BaseException:
             exchange.close()
             raise
