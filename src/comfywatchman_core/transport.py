@@ -72,8 +72,10 @@ class Exchange:
         try:
             return read(amount, decode_content=False)
         except Exception as error:  # urllib3, http.client and ssl share no public base
+            from urllib3.exceptions import ReadTimeoutError
+
             failure = as_transport_error(error, self.url)
-            if isinstance(error, TimeoutError) or type(error).__name__ == "ReadTimeoutError":
+            if isinstance(error, (TimeoutError, ReadTimeoutError)):
                 failure.code = ErrorCode.STALLED
             raise failure from error
 
