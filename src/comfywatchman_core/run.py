@@ -228,16 +228,21 @@ class Run:
             job = self._job(delivery, entry)
             if not self._guarded(place, job, lambda: self._first_offer(job)):
                 return
-            if job.offer is not None and job.entry.status not in _IS_THERE:
+            if job.offer is None:  # nothing to transfer: a failure is told, and stops a run that wants it, at once
+                finish(place, job)
+                return
+            if job.entry.status not in _IS_THERE:
                 self.emit(Queued(label=job.request.label, candidate=job.offer))
             with lock:
-                size = job.offer.size if job.offer and job.offer.size else 0
-                heapq.heappush(found, (-size, place, job))
+                heapq.heappush(found, (-(job.offer.size or 0), place, job))
                 transfers.append(carriers.submit(carry))
 
         def carry() -> None:
             with lock:
                 _, place, job = heapq.heappop(found)
+            finish(place, job)
+
+        def finish(place: int, job: Job) -> None:
             step = delivery.deliver if transfer else delivery.plan
             if job.entry.status in _IS_THERE:
                 step = delivery.sourced
