@@ -84,7 +84,8 @@ class Backend(Protocol):
     * ``learn(request, candidate, sha256, size, context)``, called after each verified download;
     * ``diagnose(context)``, an iterable of :class:`Check` for ``comfywatchman doctor``: is the token
       accepted, does the source answer;
-    * ``known(arguments, context, ask, write)``, which carries out ``comfywatchman known …``.
+    * ``known(arguments, context, ask, write)``, which carries out ``comfywatchman known …`` and returns its exit
+      code; ``write(text, facts)`` takes one line of output for people, and the same for programs.
     """
 
     @property

@@ -105,11 +105,13 @@ def test_the_words_that_stand_in_lines_are_described() -> None:
 
 @pytest.fixture
 def models_dir(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
-    """A models folder with one model, one file that was refused once, and one download that failed."""
+    """A models folder with one model, a file and a download that were refused, and a table of one row."""
     place = tmp_path / "models"
     (place / "vae").mkdir(parents=True)
     (place / "vae" / "ae.safetensors").write_bytes(safetensors("ae"))
     (place / "vae" / f"ae.safetensors.bad-{'0' * 8}").write_bytes(b"refused")
+    row = {"name": "ink.safetensors", "folders": ["loras"], "source": "hf:owner/repository/ink.safetensors"}
+    (place / "known.json").write_text(json.dumps({"schema": "comfywatchman-known/1", "models": [row]}))
     main(["get", "vae/no-such-model.safetensors", "--models-dir", str(place), "--no-plugins", "--no-config"])
     capsys.readouterr()
     return place
@@ -124,6 +126,8 @@ def models_dir(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> Path:
         ("config", []),
         ("doctor", ["--models-dir", "DIR", "--no-plugins"]),
         ("clean", ["--models-dir", "DIR", "--dry-run"]),
+        ("known list", ["--all", "vae/ae.safetensors"]),
+        ("known check", ["--table", "DIR/known.json", "--disable", "huggingface", "--disable", "civitai"]),
     ],
 )
 def test_a_line_of_another_command_has_the_members_that_are_described(
@@ -132,7 +136,7 @@ def test_a_line_of_another_command_has_the_members_that_are_described(
     described = {row[0].strip("`"): row[1:] for row in rows(section("json.md", "Lines of other commands"))}
     event, members = (re.findall(r"`(\w+)`", cell) for cell in described[command])
 
-    main([command, "--json", "--no-config", *(str(models_dir) if one == "DIR" else one for one in arguments)])
+    main([*command.split(), "--json", "--no-config", *(one.replace("DIR", str(models_dir)) for one in arguments)])
 
     lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     told = next(line for line in lines if line["event"] not in ("asked", "result"))
@@ -143,4 +147,5 @@ def test_a_line_of_another_command_has_the_members_that_are_described(
 def test_every_command_with_lines_of_its_own_is_described() -> None:
     described = {row[0].strip("`") for row in rows(section("json.md", "Lines of other commands"))}
 
-    assert described == set(COMMANDS) - {"get", "scan", "plan", "export", "known", "completion"}
+    tables = {f"known {word}" for word in ("list", "add", "remove", "check")}
+    assert described == set(COMMANDS) - {"get", "scan", "plan", "export", "known", "completion"} | tables

@@ -234,8 +234,9 @@ def test_a_model_is_added_from_an_address_or_an_air_once_its_service_confirms_it
     capsys.readouterr()
 
     assert main(["known", "list", "--json"]) == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    assert (json.loads(line)["name"], json.loads(line)["sha256"]) == ("ink.safetensors", sha256(INK))
+    model, result = map(json.loads, capsys.readouterr().out.splitlines())
+    assert (model["name"], model["sha256"]) == ("ink.safetensors", sha256(INK))
+    assert (result["event"], result["exit_code"]) == ("result", 0)
     assert main(["known", "check"]) == 0
 
 
@@ -254,3 +255,59 @@ def test_what_one_search_found_is_found_without_a_search_ever_after(
     assert searched > 0
     assert sum(asked.path == "/api/v1/models" for asked in civitai.requests) == searched
     assert [entry.backend for entry in second.entries] == ["directid"]
+
+
+@pytest.mark.parametrize(
+    ("words", "event", "code"),
+    [
+        (["add", "hf:o/r/d/ink.safetensors", "--folder", "loras"], "known_model", 0),
+        (["list"], "known_model", 0),
+        (["list", "--all", "vae/*"], "known_model", 0),
+        (["check"], "known_check", 0),
+        (["check", "--write"], "known_check", 0),
+        (["remove", "ink.safetensors"], "known_model", 0),
+        (["remove", "none.safetensors"], None, 4),
+        (["list", "none.safetensors"], None, 4),
+        (["add", "hf:o/r/d/none.safetensors", "--folder", "loras"], None, 4),
+        (["add", "https://nobody@example.org/x?token=secret#sha256=1"], None, 4),
+        (["add"], None, 2),
+        (["burn"], None, 2),
+        (["list", "--color", "loud"], None, 2),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+@pytest.mark.parametrize("place", ["before", "behind"])
+def test_every_line_of_the_command_is_of_the_schema_and_the_last_is_the_result(
+    hub: Any,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    words: list[str],
+    event: str | None,
+    code: int,
+    place: str,
+) -> None:
+    jsonschema = pytest.importorskip("jsonschema")
+    from comfywatchman_core.cli import main
+    from comfywatchman_core.jsonlines import line_schema
+
+    schema = jsonschema.Draft202012Validator(line_schema())
+    monkeypatch.setenv("HF_ENDPOINT", hub.url)
+    monkeypatch.setenv("COMFYWATCHMAN_STATE_DIR", str(tmp_path))
+    hub.add_repo("o/r", {"d/ink.safetensors": INK})
+    if words[0] != "add":
+        assert main(["known", "add", "hf:o/r/d/ink.safetensors", "--folder", "loras"]) == 0
+        capsys.readouterr()
+
+    try:
+        ended = main(["known", "--json", *words] if place == "before" else ["known", *words, "--json"])
+    except SystemExit as stop:
+        ended = int(stop.code or 0)
+
+    told = capsys.readouterr().out
+    lines = [json.loads(line) for line in told.splitlines()]
+    for line in lines:
+        schema.validate(line)
+    assert {line["event"] for line in lines[:-1]} == ({event} if event else set())
+    assert (lines[-1]["event"], lines[-1]["exit_code"], ended) == ("result", code, code)
+    assert "secret" not in told

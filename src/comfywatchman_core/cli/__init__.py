@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with *arguments*, the process's own by default; returns its exit code."""
-    from .parser import COMMANDS, make_parser
+    from .parser import COMMANDS, make_parser, take_in_words
 
     if "_ARGCOMPLETE" in os.environ:
         from .completion import complete
@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             options, rest = parser.parse_known_args(given)
             if rest:
                 _take_in_rest(options, rest, parser)
+            if options.command == "known":
+                take_in_words(options)
         except SystemExit as stop:
             if stop.code == 2 and "--json" in given:
                 _print_result("the arguments cannot be used", "See --help.", 2)
@@ -84,7 +86,7 @@ def _take_in_rest(options: Namespace, rest: list[str], parser: ArgumentParser) -
 
 
 def _run(options: Namespace) -> int:
-    from comfywatchman_core.errors import ComfyWatchmanError, UsageError
+    from comfywatchman_core.errors import BackendError, ComfyWatchmanError, UsageError
 
     from .signals import Interrupted
     from .terminal import complain
@@ -104,6 +106,10 @@ def _run(options: Namespace) -> int:
         message, code = "stopped before there was anything to tell", error.code
     except KeyboardInterrupt:
         message, code = "stopped before there was anything to tell", 130
+    except BackendError as error:
+        from comfywatchman_core.report import EXIT_CODE_OF
+
+        message, hint, code = str(error), error.hint, EXIT_CODE_OF[error.code]
     except ComfyWatchmanError as error:
         message, hint, code = str(error), error.hint, 2 if isinstance(error, UsageError) else 1
     except Exception as error:  # a fault of this program: said in one sentence, and in full with -v

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from attrs import evolve
 
+from comfywatchman_core.addresses import redact, redact_text
 from comfywatchman_core.config import Config, Rules
 from comfywatchman_core.conversation import Conversation
 from comfywatchman_core.doctor import Finding, examine
@@ -244,12 +245,19 @@ def _asking(conversation: Conversation, without: str) -> Callable[[ModelRequest]
 
 
 def _known(options: Namespace) -> int:
+    def write(text: str, facts: Mapping[str, Any]) -> None:
+        if options.json:
+            write_json({"schema": SCHEMA, **facts, "source": redact(str(facts.get("source", "")))})
+        else:
+            results.write_line(redact_text(text))
+
     with Watchman(settings(options)) as watchman:
         for name, known in watchman.backends.with_method("known"):
             conversation = watchman.conversation("known")
-
             ask = _asking(conversation, name)
-            code: int = known(options.words, conversation.lend(name), ask, results.write_line)  # type: ignore[assignment]
+            code: int = known(options.words, conversation.lend(name), ask, write)  # type: ignore[assignment]
+            if options.json:
+                write_json(closing_line(code))
             return code
     raise UsageError(
         "no back end in use keeps tables of known models", hint="`pip install comfywatchman-directid` brings one."

@@ -134,6 +134,14 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
+def take_in_words(options: argparse.Namespace) -> None:
+    """Read the options among the words of ``known``, which belong to every command; the others are its back end's."""
+    parser = argparse.ArgumentParser(prog="comfywatchman known", add_help=False, allow_abbrev=False)
+    _add_output(parser)
+    _add_plugins(parser)
+    _, options.words = parser.parse_known_args(options.words, options)
+
+
 def _command(
     commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, help: str
 ) -> argparse.ArgumentParser:

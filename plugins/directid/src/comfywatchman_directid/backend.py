@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from .table import Table
 
 if TYPE_CHECKING:
     from .checking import Ask
+    from .command import Write
 
 _PACKAGED = Path(__file__).with_name("data") / "known_models.json"
 
@@ -65,11 +66,11 @@ class DirectIdBackend:
         except (OSError, BackendError) as error:
             context.emit(events.Warned(message=f"the learned table was not written: {error}", label=request.label))
 
-    def known(self, arguments: Sequence[str], context: Context, ask: Ask, write: Callable[[str], None]) -> int:
+    def known(self, arguments: Sequence[str], context: Context, ask: Ask, write: Write) -> int:
         """Carry out ``comfywatchman known …``.
 
         :param ask: Has a request answered by the other back ends, whichever its reference belongs to.
-        :param write: Takes one line of output.
+        :param write: Takes one line of output for people, and the same for programs.
         :returns: The exit code.
         :raises UsageError: The words make no sense.
         :raises BackendError: A source does not confirm, or a table cannot be read or written.

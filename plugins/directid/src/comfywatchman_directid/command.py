@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import argparse
 import datetime
-import json
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from attrs import frozen
 
@@ -15,11 +14,13 @@ from comfywatchman_core import BackendError, errors
 
 from . import known
 from .checking import Ask, Finding, State
-from .documents import row_facts
 from .files import unreadable
+from .rows import KnownModel
 from .table import Table
 
-_LINE = {"schema": "comfywatchman/1"}
+Write = Callable[[str, Mapping[str, Any]], None]
+"""Takes one line of output for people, and the same for programs."""
+
 _NOT_FOUND, _NETWORK, _INTEGRITY = 4, 5, 7
 
 
@@ -33,8 +34,7 @@ class Desk:
     default: Path | None
     """The table that is changed where the user names none."""
     ask: Ask
-    write: Callable[[str], None]
-    """Takes one line of output."""
+    write: Write
 
 
 class _Parser(argparse.ArgumentParser):
@@ -54,13 +54,11 @@ def parser() -> argparse.ArgumentParser:
     one = words.add_parser("list", help="show the rows of your own tables and the learned one")
     one.add_argument("pattern", nargs="?", default="*", help="NAME or FOLDER/NAME, with * and ?")
     one.add_argument("--all", action="store_true", help="the packaged table, too")
-    one.add_argument("--json", action="store_true")
     one = words.add_parser("remove", help="take rows out of your own table")
     one.add_argument("pattern", help="NAME or FOLDER/NAME, with * and ?")
     one = words.add_parser("check", help="compare your own table with its sources")
     one.add_argument("pattern", nargs="?", default="*")
     one.add_argument("--write", action="store_true", help="fill in what the table does not know yet")
-    one.add_argument("--json", action="store_true")
     for name in ("add", "remove", "check"):
         words.choices[name].add_argument("--table", type=Path, default=None, help="this table instead of the default")
     return whole
@@ -90,17 +88,17 @@ def run(arguments: Sequence[str], desk: Desk, today: datetime.date) -> int:
                 sha256=options.sha256,
             )
             unproven = "" if row.sha256 else "  (its source states no SHA256)"
-            desk.write(f"added {_place(row.folders, row.name)}  {row.source.reference}{unproven}  to {path}")
+            desk.write(f"added {_shown(row)}{unproven}  to {path}", _model(row, str(path), "added"))
             return 0
         if options.word == "remove":
             gone = known.remove(path, options.pattern)
             for row in gone:
-                desk.write(f"removed {_place(row.folders, row.name)}  {row.source.reference}")
+                desk.write(f"removed {_shown(row)}", _model(row, str(path), "removed"))
             return 0 if gone else _NOT_FOUND
         findings = known.check(path, ask=desk.ask, today=today, pattern=options.pattern, write=options.write)
     except OSError as error:
         raise unreadable(path, error) from error
-    return _report(findings, options.json, desk.write)
+    return _report(findings, desk.write)
 
 
 def _list(options: argparse.Namespace, desk: Desk) -> int:
@@ -111,26 +109,19 @@ def _list(options: argparse.Namespace, desk: Desk) -> int:
             if not known.matches(row, options.pattern):
                 continue
             shown += 1
-            if options.json:
-                desk.write(json.dumps({**_LINE, "event": "known_model", "table": table.label, **row_facts(row)}))
-            else:
-                digest = f"sha256 {row.sha256[:8]}…" if row.sha256 else "no digest"
-                desk.write(f"{_place(row.folders, row.name)}  {row.source.reference}  {digest}  [{table.label}]")
+            digest = f"sha256 {row.sha256[:8]}…" if row.sha256 else "no digest"
+            desk.write(f"{_shown(row)}  {digest}  [{table.label}]", _model(row, table.label, "listed"))
     return 0 if shown or options.pattern == "*" else _NOT_FOUND
 
 
-def _report(findings: Iterable[Finding], as_json: bool, write: Callable[[str], None]) -> int:
+def _report(findings: Iterable[Finding], write: Write) -> int:
     states = set()
     for finding in findings:
         states.add(finding.state)
-        row = finding.row
-        if as_json:
-            told = {"event": "known_check", "state": finding.state, "message": finding.message}
-            write(json.dumps({**_LINE, **told, **row_facts(row)}))
-        else:
-            # a server may have had a hand in the message: nothing of it may steer the terminal
-            message = "".join(sign if sign.isprintable() else " " for sign in finding.message)
-            write(f"{finding.state:8} {_place(row.folders, row.name)}  {row.source.reference}  {message}".rstrip())
+        # a server may have had a hand in the message: nothing of it may steer the terminal
+        message = "".join(sign if sign.isprintable() else " " for sign in finding.message)
+        told = {"event": "known_check", "state": finding.state.value, "message": message, **_facts(finding.row)}
+        write(f"{finding.state:8} {_shown(finding.row)}  {message}".rstrip(), told)
     if State.CHANGED in states:
         return _INTEGRITY
     if State.GONE in states:
@@ -148,5 +139,23 @@ def _table(options: argparse.Namespace, desk: Desk) -> Path:
     return path.expanduser()
 
 
-def _place(folders: Sequence[str], name: str) -> str:
-    return f"{'|'.join(folders) or '*'}/{name}"
+def _shown(row: KnownModel) -> str:
+    return f"{'|'.join(row.folders) or '*'}/{row.name}  {row.source.reference}"
+
+
+def _model(row: KnownModel, table: str, done: str) -> Mapping[str, Any]:
+    return {"event": "known_model", "done": done, "table": table, **_facts(row)}
+
+
+def _facts(row: KnownModel) -> Mapping[str, Any]:
+    """The row for a program that reads lines: every member in each, whatever is known."""
+    return {
+        "name": row.name,
+        "folders": list(row.folders),
+        "source": row.source.reference,
+        "sha256": row.sha256,
+        "size": row.size,
+        "seen_in": list(row.seen_in),
+        "checked": row.checked or None,
+        "match": row.match.label,
+    }
