@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,38 @@ from comfywatchman_core.models import Artifact, Candidate, Digest, Match
 from comfywatchman_core.staging import Staging
 from comfywatchman_core.testing import sha256
 from comfywatchman_core.transfer import Engine, Reservations, TransferSettings
-from comfywatchman_core.transport import Transport
+from comfywatchman_core.transport import Exchange, Transport
+
+
+class OpenAtOnce(Transport):
+    """A transport that counts the exchanges that are open: a server learns late that one has ended."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.most = 0
+        self._open = 0
+        self._counting = threading.Lock()
+
+    def open(self, *args: Any, **options: Any) -> Exchange:
+        self._count(1)
+        try:
+            exchange = super().open(*args, **options)
+        except BaseException:
+            self._count(-1)
+            raise
+        close = exchange.close
+
+        def closed() -> None:
+            close()
+            self._count(-1)
+
+        exchange.close = closed  # type: ignore[method-assign]
+        return exchange
+
+    def _count(self, change: int) -> None:
+        with self._counting:
+            self._open += change
+            self.most = max(self.most, self._open)
 
 
 @define
