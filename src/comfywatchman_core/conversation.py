@@ -86,6 +86,7 @@ class Conversation:
             cancelled=self.around.cancelled,
             http=self.around.http,
             cache_dir=self.around.config.state / "backends" / name,
+            offline=self.around.config.offline,
         )
 
     def resolve(

@@ -70,6 +70,9 @@ class Context:
     """A polite client for JSON APIs: time limits, retries, size bounds, redirects that drop credentials."""
     cache_dir: Path | None = None
     """A directory of the back end's own for answers worth keeping; ``None`` where nothing may be kept."""
+    offline: bool = False
+    """No socket may be opened. ``http`` and ``fetch`` see to that by themselves; a back end with a way of its own to
+    a network looks here."""
 
 
 class Backend(Protocol):
