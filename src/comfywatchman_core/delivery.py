@@ -10,7 +10,7 @@ import os
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path, PurePosixPath
 
 from attrs import Factory, define, evolve, field, frozen
@@ -43,6 +43,37 @@ _ENDS_THE_FILE = frozenset(
     {ErrorCode.DISK_FULL, ErrorCode.READ_ONLY, ErrorCode.BUSY, ErrorCode.CONFLICT, ErrorCode.UNSAFE_NAME}
 )
 """Failures that another candidate would meet as well."""
+
+Turns = Callable[[str, Callable[[], bool]], AbstractContextManager[object]]
+"""Given a source and whether the caller asked to stop: waits for the turn to transfer a file from there, which
+lasts as long as the block."""
+
+
+def paced(seconds: float) -> Turns:
+    """Turns that begin *seconds* apart, for each source."""
+    starts = HostGates(delay=seconds)
+
+    def turn(source: str, cancelled: Callable[[], bool]) -> AbstractContextManager[object]:
+        starts.pass_through(source, cancelled)
+        return nullcontext()
+
+    return turn
+
+
+def is_wanted(entry: Entry, rules: Rules) -> bool:
+    """Say whether what the inventory says calls for a download."""
+    if entry.error is not None and entry.error.code is ErrorCode.CONFLICT:
+        return rules.force
+    return entry.status in (Status.MISSING, Status.CORRUPT)
+
+
+def stopped(request: ModelRequest) -> Failure:
+    """Why a file is not there that the caller did not wait for."""
+    return Failure(
+        code=ErrorCode.CANCELLED,
+        message=f"{request.label}: stopped before it was complete",
+        hint="Run the same command again; what has arrived is kept.",
+    )
 
 
 @define(kw_only=True)
@@ -103,24 +134,33 @@ class Delivery:
     rules: Rules
     standing: Standing
     staging: Staging = Factory(Staging)
-    _starts: HostGates = field(init=False)
+    turns: Turns = field()
     _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _locks: dict[str, threading.RLock] = field(factory=dict, init=False, repr=False)
 
-    def __attrs_post_init__(self) -> None:
-        self._starts = HostGates(delay=self.around.config.download.delay_between_downloads)
+    @turns.default
+    def _own_turns(self) -> Turns:
+        return paced(self.around.config.download.delay_between_downloads)
 
-    def job(self, entry: Entry, pinned_to: Candidate | None = None, *, only_the_same_bytes: bool = False) -> Job:
+    def job(
+        self,
+        entry: Entry,
+        pinned_to: Candidate | None = None,
+        *,
+        first: Candidate | None = None,
+        only_the_same_bytes: bool = False,
+    ) -> Job:
         """Begin with one file that the inventory does not have.
 
         :param pinned_to: The only offer that may be taken.
+        :param first: An offer that was found to be fit already: it is tried before anybody is asked.
         :param only_the_same_bytes: Take no offer but one whose digest is the one that the request states.
         """
         conversation = Conversation(
             label=entry.request.label, around=self.around, insists=entry.request.explicit or self.rules.force
         )
         rules = evolve(self.rules, min_match=Match.DIGEST) if only_the_same_bytes else self.rules
-        search = Search(request=entry.request, conversation=conversation, rules=rules, pinned_to=pinned_to)
+        search = Search(request=entry.request, conversation=conversation, rules=rules, pinned_to=pinned_to, first=first)
         return Job(entry=entry, conversation=conversation, search=search)
 
     def prepare(self, name: str, prepare: Callable[..., object], requests: Sequence[ModelRequest]) -> str:
@@ -231,8 +271,8 @@ class Delivery:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             reused = self._reused(job, request, offer, stage)
             if reused is None:
-                self._starts.pass_through(found_by, self.around.cancelled)
-                artifact, verification = self._transferred(job, request, offer, stage)
+                with self.turns(found_by, self.around.cancelled):
+                    artifact, verification = self._transferred(job, request, offer, stage)
             else:
                 artifact, verification = reused.artifact, reused.verification
             if os.path.lexists(final):

@@ -8,7 +8,8 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 from attrs import evolve
@@ -17,7 +18,7 @@ from .addresses import printable, redact, redact_text
 from .backends import Backends
 from .config import Config, Rules
 from .conversation import Surroundings
-from .delivery import Delivery, Job
+from .delivery import Delivery, Job, is_wanted, stopped
 from .errors import BackendError, Cancelled, ErrorCode, Failure, UsageError
 from .events import Event, FileSettled, Queued, Surveyed, Warned
 from .folders import ModelFolders
@@ -31,6 +32,7 @@ from .server import Installation, ask_server
 from .staging import Staging
 from .standing import Standing
 from .state import Memory
+from .steps import Orders, Settled, Step, carry_out
 from .workflow import digest_conflicts
 
 logger = logging.getLogger(__name__)
@@ -39,6 +41,11 @@ What = str | os.PathLike[str]
 
 _IS_THERE = (Status.PRESENT, Status.ELSEWHERE)
 
+_UNDER_WAY = 256
+"""Files that are handed to somebody else's executor at a time: more than its workers, so that none is idle."""
+_LOOK = 0.2
+"""Seconds after which a thread that waits for an executor looks whether the caller asked to stop."""
+
 
 class Run:
     """One run: its listener, its entries in the making, its threads.
@@ -46,6 +53,7 @@ class Run:
     :param surroundings: Makes what a search and a transfer need, given this run's way of telling and of
         being stopped. Not called by a scan, which needs no back end.
     :param client: Makes the client that a running ComfyUI is asked through, where the settings name one.
+    :param executor: Carries out the steps; without one, threads of this run do.
     """
 
     def __init__(
@@ -55,7 +63,9 @@ class Run:
         client: Callable[[Callable[[], bool]], ApiClient],
         on_event: Callable[[Event], None] | None,
         cancel: Callable[[], bool] | threading.Event | None,
+        executor: Executor | None = None,
     ) -> None:
+        self._executor = executor
         self._config = config
         self._surroundings = surroundings
         self._client = client
@@ -110,10 +120,10 @@ class Run:
     ) -> Report:
         """Get, or plan, what is not there."""
         pinned = {id(entry.request) for entry in entries if pin_present and entry.status in _IS_THERE}
-        wanted = [entry for entry in entries if self.is_wanted(entry) or id(entry.request) in pinned]
+        wanted = [entry for entry in entries if is_wanted(entry, self._rules) or id(entry.request) in pinned]
         open_ends = {id(entry.request) for entry in wanted}
         needed = sum(entry.status not in (Status.INACTIVE, Status.SKIPPED) for entry in entries)
-        self.emit(Surveyed(needed=needed, missing=sum(self.is_wanted(entry) for entry in wanted)))
+        self.emit(Surveyed(needed=needed, missing=sum(is_wanted(entry, self._rules) for entry in wanted)))
         for entry in entries:
             if id(entry.request) not in open_ends:
                 if transfer and entry.status is Status.PRESENT and entry.path is not None:
@@ -191,12 +201,6 @@ class Run:
         listed = installation.listed if installation else None
         return Standing.of(folders, self.memory, self._rules.accept_digests, listed=listed)
 
-    def is_wanted(self, entry: Entry) -> bool:
-        """Say whether *entry* calls for a download."""
-        if entry.error is not None and entry.error.code is ErrorCode.CONFLICT:
-            return self._rules.force
-        return entry.status in (Status.MISSING, Status.CORRUPT)
-
     def settle(self, entry: Entry, *, place: int | None = None, label: str = "") -> None:
         """Enter what became of a file.
 
@@ -222,6 +226,7 @@ class Run:
         lock = threading.Lock()
         transfers: list[Future[None]] = []
         jobs = self._config.download.jobs
+        orders = Orders.of(self._config, self.standing.folders)
 
         def search(entry: Entry) -> None:
             place = self._place[id(entry.request)]
@@ -244,13 +249,15 @@ class Run:
 
         def finish(place: int, job: Job) -> None:
             step = delivery.deliver if transfer else delivery.plan
+            if transfer and self._executor is not None:
+                step = partial(self._handed_over, self._executor, orders, delivery)
             if job.entry.status in _IS_THERE:
                 step = delivery.sourced
             self._guarded(place, job, lambda: self.settle(step(job), place=place, label=job.request.label))
 
         try:
             with (
-                ThreadPoolExecutor(jobs, thread_name_prefix="transfer") as carriers,
+                ThreadPoolExecutor(_UNDER_WAY if self._executor else jobs, thread_name_prefix="transfer") as carriers,
                 ThreadPoolExecutor(jobs, thread_name_prefix="search") as seekers,
             ):
                 try:
@@ -263,6 +270,33 @@ class Run:
                     raise
         finally:
             staging.close()
+
+    def _handed_over(self, executor: Executor, orders: Orders, delivery: Delivery, job: Job) -> Entry:
+        """Have the step carried out elsewhere; tell what happened there when it is over."""
+        planned = id(job.request) in self._offers
+        step = Step.of_search(orders, job.request, job.offer, planned=planned) if job.offer else None
+        if step is None:
+            return delivery.deliver(job)
+        try:
+            future: Future[Settled] = executor.submit(carry_out, step)
+            while not wait([future], _LOOK).done:
+                if self.cancelled():
+                    future.cancel()
+                    raise Cancelled("stopped while it was carried out elsewhere")
+            settled = future.result()
+        except BrokenExecutor as error:
+            failure = Failure(
+                code=ErrorCode.BACKEND_FAILED,
+                message=f"{job.request.label}: the worker that had it was lost: {error}",
+                hint="Run again: what has arrived is kept.",
+            )
+            return job.failed(failure)
+        for event in settled.events:
+            self.emit(event)
+        attempts = (*job.conversation.attempts, *settled.entry.attempts)
+        placed = settled.entry.request
+        request = evolve(job.request, name=placed.name, folder=placed.folder)
+        return evolve(settled.entry, request=request, attempts=attempts)
 
     def _check_named(self, backends: Backends) -> None:
         """:raises UsageError: A back end that the user wants asked, and no other, is not in use."""
@@ -327,12 +361,7 @@ class Run:
         if self._stop.is_set() and not self._cancel():
             entry = job.settled(Status.SKIPPED)
         else:
-            failure = Failure(
-                code=ErrorCode.CANCELLED,
-                message=f"{job.request.label}: stopped before it was complete",
-                hint="Run the same command again; what has arrived is kept.",
-            )
-            entry = job.failed(failure)
+            entry = job.failed(stopped(job.request))
         self._entries[place] = entry
         self.emit(FileSettled(label=job.request.label, entry=entry))
 

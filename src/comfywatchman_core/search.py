@@ -41,6 +41,8 @@ class Search:
     rules: Rules
     pinned_to: Candidate | None = None
     """The one offer that may be taken, where a plan says which; nobody is asked for others."""
+    first: Candidate | None = None
+    """The offer that an earlier search found; others are asked for when it comes to nothing."""
     reported: list[Candidate] = Factory(list)
     """Offers that are not taken unasked."""
     ambiguous: bool = False
@@ -62,6 +64,8 @@ class Search:
             if self._may_be_taken(self.pinned_to):
                 yield self.pinned_to
             return
+        if self.first is not None:
+            yield self.first
         only = self.rules.backends or None
         around = self.conversation.around
         backends = around.backends
@@ -75,7 +79,7 @@ class Search:
             if failure is not None:
                 (self._denials if failure.code is ErrorCode.NOT_FOUND else self._could_not_ask).append(failure)
             for candidate in self._in_order(answer.value or ()):
-                if self._may_be_taken(candidate):
+                if candidate != self.first and self._may_be_taken(candidate):
                     yield candidate
 
     def failed(self, candidate: Candidate, failure: Failure) -> None:

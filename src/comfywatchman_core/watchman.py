@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import Executor
 from pathlib import Path
 from typing import Any
 
@@ -96,30 +97,37 @@ class Watchman:
         self,
         what: What | Iterable[What] = (),
         *,
+        executor: Executor | None = None,
         on_event: Callable[[Event], None] | None = None,
         cancel: Callable[[], bool] | threading.Event | None = None,
     ) -> Report:
         """Make every model that *what* names present, verified, under the name and in the folder it is asked for.
 
-        The parameters are those of :meth:`scan`.
+        The other parameters are those of :meth:`scan`.
 
+        :param executor: Transfers the files that are missing, in the place of threads of this run: of processes,
+            or of machines that see the same folders. What it carries out holds no secret, and takes tokens from
+            the environment and the settings of where it is carried out. Events of a file are told when it is
+            over; what is under way when the caller stops goes on to its end, and is not waited for.
         :returns: One entry for each file; look at it, or call its ``raise_if_failed``.
+        :raises UsageError: Back ends were given as objects, which an executor cannot have.
         """
-        with self._run(on_event, cancel) as run:
+        with self._run(on_event, cancel, executor) as run:
             return run.carry_out(*run.look(what), transfer=self.config.download.auto_download)
 
     def get_plan(
         self,
         plan: Plan,
         *,
+        executor: Executor | None = None,
         on_event: Callable[[Event], None] | None = None,
         cancel: Callable[[], bool] | threading.Event | None = None,
     ) -> Report:
         """Carry out *plan*: exactly its bytes, from exactly its sources, searched for nowhere else.
 
-        :returns: As :meth:`ensure_models`.
+        :param executor: As of :meth:`ensure_models`, and so is what is returned and raised.
         """
-        with self._run(on_event, cancel) as run:
+        with self._run(on_event, cancel, executor) as run:
             return run.carry_out(*run.look_at(plan), transfer=self.config.download.auto_download)
 
     def verify(
@@ -171,7 +179,7 @@ class Watchman:
 
     def conversation(self, label: str) -> Conversation:
         """What lends the back ends a context outside of a run, for commands that ask them something else."""
-        around = self._surroundings(lambda event: None, lambda: False)
+        around = self.surroundings(lambda event: None, lambda: False)
         return Conversation(label=label, around=around)
 
     def close(self) -> None:
@@ -185,9 +193,17 @@ class Watchman:
         self.close()
 
     def _run(
-        self, on_event: Callable[[Event], None] | None, cancel: Callable[[], bool] | threading.Event | None
+        self,
+        on_event: Callable[[Event], None] | None,
+        cancel: Callable[[], bool] | threading.Event | None,
+        executor: Executor | None = None,
     ) -> Run:
-        return Run(self.config, self._surroundings, self._client, on_event, cancel)
+        if executor is not None and self._given is not None:
+            raise UsageError(
+                "back ends that are given as objects cannot be handed to an executor",
+                hint="Install them: each worker loads its own.",
+            )
+        return Run(self.config, self.surroundings, self._client, on_event, cancel, executor)
 
     def _load(self) -> Backends:
         config = self.config
@@ -224,7 +240,9 @@ class Watchman:
             on_wait=on_wait,
         )
 
-    def _surroundings(self, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Surroundings:
+    def surroundings(self, emit: Callable[[Event], None], cancelled: Callable[[], bool]) -> Surroundings:
+        """What searches and transfers need, given a way of telling and of being stopped; loads the back ends."""
+
         def tell(origin: str, seconds: float) -> None:
             reason = f"before asking {origin} again"
             emit(StateChanged(label="", state=TransferState.WAITING, seconds=seconds, reason=reason))
@@ -264,9 +282,9 @@ def plan(what: What | Iterable[What] = (), **options: Any) -> Report:
 def ensure_models(what: What | Iterable[What] = (), **options: Any) -> Report:
     """Make every model that *what* names present and verified. See :meth:`Watchman.ensure_models`.
 
-    :param options: ``models_dir=`` or ``comfyui=``; ``on_event=`` and ``cancel=``; ``config=`` a
-        :class:`Config` to start from (by default the settings of the environment and the user's file);
-        any field of the rules, such as ``min_match=`` or ``require_checksum=``.
+    :param options: ``models_dir=`` or ``comfyui=``; ``on_event=`` and ``cancel=``; ``executor=``, see
+        :meth:`Watchman.ensure_models`; ``config=`` a :class:`Config` to start from (by default the settings of the
+        environment and the user's file); any field of the rules, such as ``min_match=`` or ``require_checksum=``.
     :returns: One entry for each file; look at it, or call its ``raise_if_failed``.
     :raises UsageError: Something named does not exist, or an option is unknown.
     """
@@ -276,7 +294,7 @@ def ensure_models(what: What | Iterable[What] = (), **options: Any) -> Report:
 def _once(method: str, what: What | Iterable[What], options: dict[str, Any]) -> Report:
     import attrs
 
-    call = {name: options.pop(name) for name in ("on_event", "cancel") if name in options}
+    call = {name: options.pop(name) for name in ("on_event", "cancel", "executor") if name in options}
     places: dict[str, Any] = {name: options.pop(name) for name in ("comfyui", "models_dir") if name in options}
     backends = options.pop("backends", None)
     config: Config | None = options.pop("config", None)
