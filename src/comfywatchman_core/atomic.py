@@ -17,7 +17,7 @@ def write_text(path: Path, text: str, *, mode: int = 0o666) -> None:
     # O_EXCL: a link that somebody planted under this name is not followed
     descriptor = os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, mode)
     try:
-        with open(descriptor, "w", encoding="utf-8") as file:
+        with open(descriptor, "w", encoding="utf-8", newline="") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())

@@ -41,6 +41,8 @@ def last_words(options: Namespace, report: Report, tally: Tally, advice: Advice)
 def _download(options: Namespace, advice: Advice) -> str:
     if getattr(options, "output", None) is not None:
         return advice.get("--plan", options.output)
+    if getattr(options, "embed", None) is not None:
+        return advice.get(options.embed)
     return advice.again(instead="get", without=("--dry-run",))
 
 

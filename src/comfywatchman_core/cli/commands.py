@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from argparse import Namespace
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -33,7 +32,7 @@ from .history import history
 from .listening import listener, write_json
 from .signals import interruptible
 from .tally import Tally
-from .terminal import about, complain, say
+from .terminal import about, complain, say, stdout
 from .verify import verify
 
 
@@ -81,6 +80,7 @@ def settings(options: Namespace) -> Config:
             skip=tuple(getattr(options, "skip", ())),
             backends=tuple(getattr(options, "backend", ())),
             folder=getattr(options, "folder", ""),
+            name=getattr(options, "name", ""),
             min_match=Match.from_label(getattr(options, "min_match", "filename")),
             require_checksum=getattr(options, "require_checksum", False),
             accept_digests=tuple(getattr(options, "accept_digest", ())),
@@ -117,7 +117,7 @@ def _get_plan(options: Namespace) -> int:
 def _plan(options: Namespace) -> int:
     if options.check is not None:
         return _check_plan(options)
-    pin_present = options.output is not None
+    pin_present = options.output is not None or options.embed is not None
     return _told(options, lambda watchman, how: watchman.plan(options.what, pin_present=pin_present, **how))
 
 
@@ -154,7 +154,7 @@ def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report]
                     raise
                 report = Report(entries=())  # stopped while it read and looked, before there were entries
         report = advice.completed(evolve(report, interrupted=interruption.code), tally)
-        outputs.write(options, report)
+        outputs.write(options, report, watchman.config)
         asked = () if options.command == "scan" else watchman.backends.names
         _tell(options, report, asked)
     if not (options.json or options.quiet):
@@ -175,7 +175,7 @@ def _tell(options: Namespace, report: Report, asked: Sequence[str] = ()) -> int:
             width=results.width_of_stdout(),
         )
         results.write(report, style, asked)
-        sys.stdout.flush()
+        stdout().flush()
     return int(report.exit_code)
 
 
@@ -219,7 +219,7 @@ def _export(options: Namespace) -> int:
     report = advice.completed(evolve(report, interrupted=interruption.code))
     if options.json:
         return _tell(options, report)
-    sys.stdout.write(script(report, options.format))
+    stdout().write(script(report, options.format))
     for entry in report.entries:
         if entry.error is not None:
             complain(about(entry.request.label, entry.error.message), entry.error.hint)

@@ -78,6 +78,9 @@ def make_parser() -> argparse.ArgumentParser:
     _add_downloading(plan)
     _add_reports(plan)
     plan.add_argument("-o", "--output", metavar="FILE", help="write a plan file that `get --plan FILE` carries out")
+    plan.add_argument(
+        "--embed", metavar="DIR", help="write copies of the workflows there, with the digest of every model in them"
+    )
     plan.add_argument("--check", metavar="FILE", help="say whether the workflows still need just what this plan holds")
 
     export = _command(commands, "export", "deprecated: write the old download script, for debugging only")
@@ -214,6 +217,13 @@ def _add_resolving(parser: argparse.ArgumentParser) -> None:
     _add_plugins(parser)
     rules = parser.add_argument_group("what is taken")
     rules.add_argument("--folder", metavar="KEY", default="", help="destination for references and names that say none")
+    rules.add_argument(
+        "--as",
+        dest="name",
+        metavar="FILENAME",
+        default="",
+        help="the name that one reference gets, as the workflow spells it; default: the name at its source",
+    )
     rules.add_argument(
         "--min-match",
         choices=("digest", "source-id", "filename", "fuzzy"),
