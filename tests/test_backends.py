@@ -190,6 +190,16 @@ class TestOrder:
 class TestRefusal:
     """One broken plugin never stops a run, and is shown with its reason."""
 
+    def test_one_whose_import_does_not_end_is_left_behind(self, site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(b, "_IMPORT", 0.3)
+        site.install("hangs", "import threading\nthreading.Event().wait()")
+        site.install("works", good())
+
+        used = b.load()
+
+        assert used.names == ("works",)
+        assert reason(used, "hangs") == "its import did not end within 0.3 seconds"
+
     @pytest.mark.parametrize(
         ("code", "expected"),
         [

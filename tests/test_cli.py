@@ -284,6 +284,18 @@ class TestExitCodes:
         assert not Path("models/loras/x.safetensors").exists()
         return code, result["files"][0]["error"]["code"]
 
+    @pytest.mark.skipif(os.name != "posix", reason="file names are UTF-16 elsewhere")
+    def test_7_a_name_that_cannot_be_spelled_where_the_locale_is_c(self, server: tuple[Files, Origin]) -> None:
+        address = f"{server[1].url}/%E5%A2%A8%E6%B0%B4.safetensors"
+        plain = {**os.environ, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+
+        process = started("get", address, "--folder", "loras", "--json", env=plain)
+        out, err = process.communicate(timeout=60)
+
+        error = json.loads(out.splitlines()[-1])["files"][0]["error"]
+        assert (process.returncode, error["code"]) == (7, "unsafe_name"), err
+        assert "PYTHONUTF8=1" in error["hint"]
+
     def test_0_everything_needed_is_present(self) -> None:
         path = Path("models/loras/a.safetensors")
         path.parent.mkdir()
@@ -595,3 +607,33 @@ class TestBackends:
         assert run("backends", "--json", "--disable", "broken") == 0
         lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert {line["name"]: line["state"] for line in lines[:-1]} == {"core": "ready", "broken": "disabled"}
+
+    def test_what_a_back_end_prints_is_not_among_the_results(
+        self, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    ) -> None:
+        from importlib.metadata import EntryPoint
+
+        from comfywatchman_core import installed
+
+        (tmp_path / "chatty_back_end.py").write_text(
+            "from comfywatchman_core import hookimpl\n"
+            "print('hello from the import')\n"
+            "class Chatty:\n"
+            "    api_version = priority = 1\n"
+            "    @hookimpl\n"
+            "    def resolve_model(self, request):\n"
+            "        print('hello from the search')\n"
+            "        return ()\n"
+            "backend = Chatty()\n"
+        )
+        monkeypatch.syspath_prepend(str(tmp_path))
+        monkeypatch.delenv("COMFYWATCHMAN_NO_PLUGINS")
+        point = EntryPoint("chatty", "chatty_back_end:backend", "comfywatchman.backends")
+        monkeypatch.setattr(installed, "_entry_points", lambda: {"chatty": [point]})
+
+        assert run("get", workflow("a.safetensors"), "--json") == 4
+
+        captured = capsys.readouterr()
+        assert [json.loads(line)["schema"] for line in captured.out.splitlines()]
+        assert "hello from the import" in captured.err
+        assert "hello from the search" in captured.err

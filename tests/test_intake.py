@@ -11,7 +11,7 @@ import pytest
 
 from comfywatchman_core.config import Config
 from comfywatchman_core.errors import Cancelled, UsageError
-from comfywatchman_core.events import Event, WorkflowRead
+from comfywatchman_core.events import Event, Warned, WorkflowRead
 from comfywatchman_core.folders import ModelFolders
 from comfywatchman_core.intake import Intake, as_reference, take_in
 from comfywatchman_core.models import ModelRequest
@@ -203,6 +203,54 @@ class TestFolder:
             take_in(["https://h.example/a.safetensors"], folders, folder=folder)
 
         assert "--folder" in str(caught.value.hint)
+
+    @pytest.mark.parametrize("typed", [["https://h.example/a.safetensors"], ["lorras/a.safetensors"]])
+    def test_a_folder_that_nothing_knows_is_accepted_and_told_with_the_one_that_is_near(
+        self, folders: ModelFolders, typed: list[str]
+    ) -> None:
+        told: list[Event] = []
+
+        intake = take_in(typed, folders, folder="lorras", emit=told.append)
+
+        assert [request.folder for request in intake.requests] == ["lorras"]
+        assert [(problem.code, problem.hint) for problem in intake.problems] == [("folder", "Is loras meant?")]
+        assert str(folders.models / "lorras") in intake.problems[0].message
+        assert [type(event) for event in told] == [Warned]
+
+    def test_a_folder_that_is_there_already_is_no_slip(self, folders: ModelFolders) -> None:
+        (folders.models / "my_pack").mkdir(parents=True)
+
+        assert take_in(["my_pack/a.safetensors"], folders).problems == []
+
+    def test_what_a_workflow_names_is_no_slip_of_the_user(self, folders: ModelFolders, tmp_path: Path) -> None:
+        (tmp_path / "w.json").write_text(prompt())
+
+        assert take_in([str(tmp_path / "w.json")], folders, folder="loras").problems == []
+
+
+class TestName:
+    def test_a_reference_gets_the_name_that_the_workflow_asks_for(self, folders: ModelFolders) -> None:
+        intake = take_in(["civitai:1@2"], folders, folder="loras", name="styles/wash.safetensors")
+
+        assert labels(intake) == ["loras/styles/wash.safetensors"]
+
+    @pytest.mark.parametrize(
+        "named",
+        [["civitai:1@2", "civitai:3@4"], ["loras/ink.safetensors"], []],
+        ids=["two references", "a name, which is one already", "nothing"],
+    )
+    def test_it_is_for_one_reference_and_nothing_else(self, folders: ModelFolders, named: list[str]) -> None:
+        with pytest.raises(UsageError, match="one reference") as caught:
+            take_in(named, folders, name="wash.safetensors")
+
+        assert "--as" in str(caught.value.hint)
+
+    @pytest.mark.parametrize(
+        "name", ["../wash.safetensors", "/etc/wash.safetensors", "wash", "wash.exe", "nul.safetensors"]
+    )
+    def test_one_that_no_model_can_have_is_a_mistake_of_the_user(self, folders: ModelFolders, name: str) -> None:
+        with pytest.raises(UsageError, match=r"wash|nul"):
+            take_in(["civitai:1@2"], folders, name=name)
 
 
 class TestPlaces:

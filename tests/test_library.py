@@ -14,10 +14,11 @@ from standins.shelf import Files, Shelf, node, serve_files, write_workflow
 
 import comfywatchman_core as cw
 from comfywatchman_core import events
-from comfywatchman_core.errors import Cancelled, ErrorCode, ModelsMissing, UsageError
+from comfywatchman_core.errors import Cancelled, ErrorCode, Failure, ModelsMissing, UsageError
 from comfywatchman_core.events import BytesReceived, DownloadStarted, FileSettled
 from comfywatchman_core.report import Status
 from comfywatchman_core.testing import Asked, Reply, safetensors
+from comfywatchman_core.wording import advice
 
 INK = safetensors("ink")
 
@@ -49,6 +50,19 @@ class TestThreeLines:
         report.raise_if_failed()
 
         assert (models / "loras" / "ink.safetensors").read_bytes() == INK
+
+    def test_an_error_says_what_to_do_also_where_its_back_end_did_not(self, workflow: Path, models: Path) -> None:
+        class Silent(Shelf):
+            @cw.hookimpl
+            def resolve_model(self, request: cw.ModelRequest, context: cw.Context) -> None:
+                raise cw.BackendError("nothing to be had", code="gated")
+
+        report = cw.ensure_models(workflow, models_dir=models, backends={"silent": Silent("")})
+
+        (error,) = [entry.error for entry in report.entries]
+        assert error is not None
+        assert error.code is ErrorCode.GATED
+        assert error.hint == advice(Failure(code=ErrorCode.GATED, message=""))
 
     def test_without_any_source_the_report_says_what_is_missing_and_what_to_install(
         self, workflow: Path, models: Path

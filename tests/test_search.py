@@ -337,6 +337,29 @@ class TestWhyNothing:
         assert list(looked) == []
         assert "get 'hf:o/r/$(touch x); a.safetensors' --folder" in str(looked.failure.hint)
 
+    @pytest.mark.parametrize(
+        ("own", "given"),
+        [
+            ("other.safetensors", " --as styles/a.safetensors"),
+            ("a.safetensors", " --as styles/a.safetensors"),  # it would lie beside the folder that is asked for
+            ("", " --as styles/a.safetensors"),
+            ("a.gguf", ""),  # no loader reads it under the other format's name
+        ],
+    )
+    def test_a_hint_gives_a_file_the_name_that_the_workflow_asks_for(self, own: str, given: str) -> None:
+        near = offer(Match.FUZZY, reference="civitai:1@2", name=own)
+        looked = search((near,), asks=request("styles/a.safetensors"))
+
+        assert list(looked) == []
+        assert str(looked.failure.hint).endswith(f"`comfywatchman get civitai:1@2 --folder loras{given}`.")
+
+    def test_a_hint_names_no_file_that_bears_the_right_name_already(self) -> None:
+        near = offer(Match.FUZZY, reference="civitai:1@2", name="loras/a.safetensors")
+        looked = search((near,))
+
+        assert list(looked) == []
+        assert str(looked.failure.hint).endswith("`comfywatchman get civitai:1@2 --folder loras`.")
+
 
 class TestOwnAddress:
     def core(self) -> Shelf:

@@ -33,6 +33,9 @@ __all__ = ["CORE", "KNOWS", "UNRECOVERABLE", "Answer", "Backends", "Listing", "S
 _LONGEST = 1000
 """Characters of a message: back ends pass on what servers say, and that may be a whole page."""
 
+_IMPORT = 20.0
+"""Seconds that a package may take to be imported: an import that waits for something must not hang every command."""
+
 KNOWS = 80
 """Back ends of this priority and above know without searching; those below search."""
 
@@ -243,8 +246,10 @@ def load(
             listings[name] = source.listing(State.REFUSED, source.refusal)
             continue
         try:
-            backend = source.obtain()
+            backend = within(_IMPORT, source.obtain, name, lambda: False)
             priorities[name] = _checked_priority(backend, found)
+        except TimedOut:
+            listings[name] = source.listing(State.REFUSED, f"its import did not end within {_IMPORT:g} seconds")
         except BaseException as error:  # a broken plugin must not break the host, not even by SystemExit at import
             if isinstance(error, (KeyboardInterrupt, MemoryError)):
                 raise

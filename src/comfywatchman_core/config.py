@@ -106,6 +106,8 @@ class Rules:
     """Ask only these, in this order; empty asks all."""
     folder: str = ""
     """Destination for references and names that say none."""
+    name: str = ""
+    """For one reference: the name that it gets, in the place of the one that its source has."""
     min_match: Match = field(default=Match.FILENAME, converter=_match)
     """The least certainty that is downloaded unasked; its label will do."""
     require_checksum: bool = False

@@ -101,7 +101,7 @@ def _offers(offers: Sequence[Mapping[str, Any]]) -> Html | None:
         return None
     listed = []
     for offer in offers:
-        size = size_text(offer["size"]) if offer["size"] else "size not known"
+        size = size_text(offer["size"]) if offer["size"] else "size unknown"
         reasons = [*offer["notes"], *([offer["error"]["message"]] if offer["error"] else [])]
         told = "; ".join((offer["name"], size, *reasons) if offer["name"] else (size, *reasons))
         listed.append(tag("li", tag("code", offer["reference"] or offer["url"]), " ", told))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from urllib.parse import unquote
 
@@ -13,7 +14,7 @@ from attrs import define, evolve, field
 
 from . import addresses
 from .errors import BackendError, Cancelled, NoWorkflow, UnsafeName, UsageError, WorkflowError
-from .events import Event, WorkflowRead
+from .events import Event, Warned, WorkflowRead
 from .folders import ModelFolders
 from .models import Digest, ModelRequest
 from .names import has_model_extension, safe_name
@@ -55,6 +56,7 @@ def take_in(
     folders: ModelFolders,
     *,
     folder: str = "",
+    name: str = "",
     loaders: LoaderTable | None = None,
     emit: Callable[[Event], None] = lambda event: None,
     cancelled: Callable[[], bool] = lambda: False,
@@ -62,9 +64,11 @@ def take_in(
     """Read everything that *named* names; one bad file never stops the rest.
 
     :param folder: For references and names that say no folder.
+    :param name: For the one reference that is named, in the place of what its source calls the file.
     :param loaders: What is known of node classes; the packaged table by default.
     :returns: Requests in reading order, not merged yet; what could not be read is in ``problems``.
-    :raises UsageError: Something named is neither a file nor a reference, or *folder* is none for models.
+    :raises UsageError: Something named is neither a file nor a reference, or *folder* or *name* is none
+        for models.
     :raises Cancelled: The caller asked to stop.
     """
     intake = Intake()
@@ -94,7 +98,50 @@ def take_in(
             emit(WorkflowRead(workflow=label, models=len(workflow.requests)))
     if folder:
         intake.requests = [one if one.folder else evolve(one, folder=folder) for one in intake.requests]
+    if name:
+        intake.requests = [_renamed(intake.requests, name)]
+    # Workflows name keys of packs that are not there yet; what a person typed is more likely a slip.
+    typed = {folder} | {one.folder for one in intake.requests if not one.wanted_by}
+    for key in sorted(typed - {""}):
+        if warning := _new_folder(key, folders):
+            intake.problems.append(warning)
+            emit(Warned(message=f"{warning.message}; {warning.hint}" if warning.hint else warning.message))
     return intake
+
+
+def _renamed(requests: Sequence[ModelRequest], name: str) -> ModelRequest:
+    """The one reference that was passed, under *name*. :raises UsageError: It is not one, or no name of a model."""
+    if len(requests) != 1 or not requests[0].explicit:
+        raise UsageError(
+            "a name of one's own is for one reference that says which file is meant",
+            hint="Pass one address, AIR, civitai:… or hf:…, and nothing else, with --as NAME.",
+        )
+    try:
+        safe = safe_name(name)
+    except UnsafeName as error:
+        raise UsageError(str(error), hint="Pass the name as the workflow spells it.") from error
+    if not has_model_extension(safe):
+        raise UsageError(
+            f"{addresses.printable(name)} does not end like a model file",
+            hint="Pass the whole name, such as ink.safetensors.",
+        )
+    return evolve(requests[0], name=safe)
+
+
+def _new_folder(key: str, folders: ModelFolders) -> Problem | None:
+    """Say that *key* is a folder that nothing here knows: a pack may, or it is misspelt."""
+    known = folders.keys()
+    head = key.partition("/")[0]
+    roots = folders.roots(key)
+    if head in known or not roots or roots[0].is_dir():
+        return None
+    near = get_close_matches(head, known, 1)
+    return Problem(
+        about=key,
+        message=f"nothing known here has models in a folder {addresses.printable(key)}: it would be {roots[0]}",
+        hint=f"Is {near[0]} meant?" if near else None,
+        code="folder",
+    )
 
 
 def _destination(folder: str, folders: ModelFolders) -> str:

@@ -83,10 +83,11 @@ PRECEDENCE = (
     ExitCode.NOT_FOUND,
     ExitCode.RATE_LIMITED,
     ExitCode.NETWORK,
-    ExitCode.INTERRUPTED,
     ExitCode.UNEXPECTED,
+    ExitCode.INTERRUPTED,
 )
-"""Where several apply, the first of these is the run's."""
+"""Where several apply, the first of these is the run's. The last is that of a caller who wanted to stop, where nothing
+else is wrong; a signal's goes before all of them."""
 
 
 @frozen(kw_only=True)

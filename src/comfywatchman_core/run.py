@@ -33,6 +33,7 @@ from .staging import Staging
 from .standing import Standing
 from .state import Memory
 from .steps import Orders, Settled, Step, carry_out
+from .wording import advice
 from .workflow import digest_conflicts
 
 logger = logging.getLogger(__name__)
@@ -156,6 +157,7 @@ class Run:
             named,
             folders,
             folder=self._rules.folder,
+            name=self._rules.name,
             loaders=installation.loaders if installation else None,
             emit=self.emit,
             cancelled=self.cancelled,
@@ -206,6 +208,8 @@ class Run:
 
         :param label: What its other events were told under; a reference has got a name by now.
         """
+        if entry.error is not None:
+            entry = evolve(entry, error=evolve(entry.error, hint=advice(entry.error)))
         self._entries[self._place[id(entry.request)] if place is None else place] = entry
         self.emit(FileSettled(label=label or entry.request.label, entry=entry))
         if entry.error is not None and self._rules.fail_fast:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator, Sequence
+from pathlib import PurePosixPath
 
 from attrs import Factory, define, evolve, field
 
@@ -121,7 +122,7 @@ class Search:
             code=ErrorCode.NOT_FOUND,
             message=f"{name}: no source knows it",
             hint="Check the name; if you know where it is, pass the address: "
-            f"`comfywatchman get https://… --folder {shlex.quote(self.request.folder or 'FOLDER')}`.",
+            f"`comfywatchman get https://…{self._place() or ' --folder FOLDER'}`.",
         )
 
     def _unasked(self, name: str) -> Failure:
@@ -139,10 +140,25 @@ class Search:
 
     def _ways(self) -> str:
         # quoted: references hold names that strangers chose, and hints are pasted into shells
-        folder = f" --folder {shlex.quote(self.request.folder)}" if self.request.folder else ""
-        references = [shlex.quote(redact(one.reference)) for one in self.reported if one.reference]
-        ways = [f"`comfywatchman get {reference}{folder}`" for reference in references]
+        ways = [
+            f"`comfywatchman get {shlex.quote(redact(one.reference))}{self._place(one)}`"
+            for one in self.reported
+            if one.reference
+        ]
         return " or ".join(dict.fromkeys(ways[:5])) or "pass its address to `comfywatchman get`"
+
+    def _place(self, offer: Candidate | None = None) -> str:
+        """The options that put *offer*, or a file that somebody finds, where the workflow looks for it."""
+        folder = f" --folder {shlex.quote(self.request.folder)}" if self.request.folder else ""
+        wanted = self.request.name
+        if wanted is None or self.request.explicit:
+            return folder
+        if offer is not None:
+            own = PurePosixPath(offer.name)
+            # A file of another format under this name would be none that the workflow's loader reads.
+            if own.name == str(wanted) or (offer.name and own.suffix.lower() != wanted.suffix.lower()):
+                return folder
+        return f"{folder} --as {shlex.quote(str(wanted))}"
 
     def _in_order(self, offers: Sequence[Candidate]) -> list[Candidate]:
         """Put the surest first, and mirrors of the same bytes behind it; find out whether the name is ambiguous."""

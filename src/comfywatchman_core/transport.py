@@ -247,6 +247,7 @@ def _finish(response: BaseHTTPResponse) -> None:
 
 def as_transport_error(error: BaseException, url: str) -> TransportError:
     """Say in one sentence what kept *url* from answering."""
+    import socket
     import ssl
 
     from urllib3 import exceptions
@@ -268,6 +269,11 @@ def as_transport_error(error: BaseException, url: str) -> TransportError:
             f"the certificate of {where} is not accepted: {root}",
             hint="Check the clock; behind a company proxy, set SSL_CERT_FILE to its certificate.",
             retryable=False,
+        )
+    if any(isinstance(link, socket.gaierror) for link in chain):  # urllib3 counts it among the time-outs, too
+        return TransportError(
+            f"no address is known of {addresses.split(url).hostname}: {root}",
+            hint="Check the network; behind a proxy, set HTTPS_PROXY.",
         )
     refused = any(isinstance(link, ConnectionError) for link in chain)  # urllib3 counts a refusal among the time-outs
     if not refused and any(isinstance(link, (exceptions.TimeoutError, TimeoutError)) for link in chain):

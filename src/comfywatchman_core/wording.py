@@ -26,8 +26,8 @@ _WORDS = {
         "Check the name; if you know where it is, pass its address to `comfywatchman get`.",
     ),
     ErrorCode.AMBIGUOUS: (
-        "different files have this name",
-        "Choose one of them by its reference.",
+        "it is not clear which one is meant",
+        "Choose one by its reference, or the folder with --folder.",
     ),
     ErrorCode.UNAVAILABLE: (
         "a source could not be asked",

@@ -89,14 +89,14 @@ def _run(options: Namespace) -> int:
     from comfywatchman_core.errors import BackendError, ComfyWatchmanError, UsageError
 
     from .signals import Interrupted
-    from .terminal import complain
+    from .terminal import complain, stdout_for_results
 
     message, hint, code = "", None, 1
     try:
         from .commands import run
         from .logs import told_logs
 
-        with told_logs(verbose=getattr(options, "verbose", False)):
+        with stdout_for_results(), told_logs(verbose=getattr(options, "verbose", False)):
             code = run(options)
         sys.stdout.flush()
         return code

@@ -16,7 +16,7 @@ from comfywatchman_core.report import ExitCode
 from .advice import Advice
 from .signals import Interruption
 from .tally import Tally
-from .terminal import can_repaint
+from .terminal import can_repaint, stdout
 
 
 @contextmanager
@@ -58,5 +58,5 @@ def _write_while_read(line: dict[str, Any], interruption: Interruption) -> None:
 
 def write_json(line: dict[str, Any]) -> None:
     """Print one line of ``--json``, at once."""
-    sys.stdout.write(json.dumps(line) + "\n")
-    sys.stdout.flush()
+    stdout().write(json.dumps(line) + "\n")
+    stdout().flush()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterable, Iterator, Sequence
 
 from attrs import frozen
@@ -18,7 +17,7 @@ from comfywatchman_core.units import size_text, time_text
 from comfywatchman_core.wording import advice
 
 from .explanation import explained
-from .terminal import cells, lines_of
+from .terminal import cells, lines_of, stdout
 from .terminal import use_color as use_color
 
 _COLORS = {
@@ -63,7 +62,7 @@ class Style:
 def width_of_stdout() -> int | None:
     """Cells in a line of the terminal that stdout is; ``None`` when it is none."""
     try:
-        return os.get_terminal_size(sys.stdout.fileno()).columns or None
+        return os.get_terminal_size(stdout().fileno()).columns or None
     except (OSError, ValueError):
         return None
 
@@ -98,14 +97,24 @@ def summary_line(report: Report) -> str:
     ]
     planned = sum(entry.status is Status.PLANNED for entry in report.entries)
     if planned:
-        size = sum(entry.size or 0 for entry in report.entries if entry.status is Status.PLANNED)
-        parts.append(f"{planned} to download ({size_text(size)})")
+        parts.append(f"{planned} to download ({_whole_size(report)})")
     if summary.inactive:
         parts.append(f"{summary.inactive} inactive")
     if summary.bytes:
         parts.append(size_text(summary.bytes))
     workflows = f"{summary.workflows} workflow{'' if summary.workflows == 1 else 's'}, " if report.workflows else ""
     return f"{workflows}{summary.needed} needed: {', '.join(parts)}"
+
+
+def _whole_size(report: Report) -> str:
+    """How much would be downloaded, as far as the sources say it."""
+    sizes = [entry.size for entry in report.entries if entry.status is Status.PLANNED]
+    known = [size for size in sizes if size is not None]
+    if not known:
+        return "size unknown"
+    return size_text(sum(known)) + (
+        f" and {len(sizes) - len(known)} of unknown size" if len(known) < len(sizes) else ""
+    )
 
 
 def _entry_lines(entry: Entry, style: Style, asked: Sequence[str]) -> Iterator[str]:
@@ -154,7 +163,7 @@ def _offer_text(offer: Candidate) -> str:
     parts = (
         shlex.quote(offer.reference) if offer.reference else redact(offer.url),
         ", ".join((*filter(None, (offer.name, offer.sha256 and offer.sha256[:12])),)),
-        size_text(offer.size) if offer.size else "size not known",
+        size_text(offer.size) if offer.size else "size unknown",
         "; ".join((*offer.notes, *((offer.obstacle.message,) if offer.obstacle else ()))),
     )
     return printable("  ".join(part for part in parts if part))
@@ -185,7 +194,7 @@ def write_backends(listings: Sequence[Listing]) -> None:
 def write_line(line: str) -> None:
     """Print one line to stdout, in whatever characters the terminal has."""
     try:
-        print(line)
+        print(line, file=stdout())
     except UnicodeEncodeError:  # a terminal of another encoding shows what it can
-        encoding = sys.stdout.encoding or "ascii"
-        print(line.encode(encoding, "backslashreplace").decode(encoding))
+        encoding = stdout().encoding or "ascii"
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stdout())

@@ -7,7 +7,26 @@ import re
 import sys
 import unicodedata
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TextIO
+
+_results: TextIO | None = None
+
+
+@contextmanager
+def stdout_for_results() -> Iterator[None]:
+    """Keep stdout for results until the block ends: what a back end prints goes to stderr, not between them."""
+    global _results
+    _results, sys.stdout = sys.stdout, sys.stderr
+    try:
+        yield
+    finally:
+        sys.stdout, _results = _results, None
+
+
+def stdout() -> TextIO:
+    """Where results go."""
+    return _results or sys.stdout
 
 
 def complain(message: str, hint: str | None = None) -> None:
@@ -44,7 +63,7 @@ def can_repaint(stream: TextIO) -> bool:
 def use_color(choice: str) -> bool:
     """Decide by ``--color``, ``NO_COLOR`` and whether stdout is a terminal that shows colours."""
     if choice == "auto":
-        return not os.environ.get("NO_COLOR") and can_repaint(sys.stdout)
+        return not os.environ.get("NO_COLOR") and can_repaint(stdout())
     return choice == "always"
 
 

@@ -169,8 +169,8 @@ class ModelFolders:
         The root is, in this order: one below ComfyUI-Manager's ``download_model_base``, the one that
         an ``is_default`` section puts first, the one that bears the key's own name, the first.
 
-        :raises UnsafeName: *key* is no model folder, *name* is none of a model, or the place lies outside the
-            model folders.
+        :raises UnsafeName: *key* is no model folder, *name* is none of a model or cannot be spelled on this system,
+            or the place lies outside the model folders.
         """
         name = safe_name(name)
         if not has_model_extension(name) and "" not in self.extensions(key):
@@ -180,6 +180,13 @@ class ModelFolders:
             )
         root = self.target_root(key)
         path = root / name
+        try:
+            os.fsencode(path)
+        except UnicodeEncodeError as error:
+            raise UnsafeName(
+                f"{str(name)[:120]!a} cannot be the name of a file here, where names are spelled in {error.encoding}",
+                hint="Set PYTHONUTF8=1, or a locale of UTF-8 such as LC_ALL=C.UTF-8.",
+            ) from None
         self._check_inside(key, path)
         return path
 
