@@ -32,7 +32,7 @@ OURS = ("comfywatchman-core", *PLUGINS, "comfywatchman")
 
 def names_in(wheel: Path) -> set[str]:
     with zipfile.ZipFile(wheel) as archive:
-        return {name for name in archive.namelist() if not re.match(r"[^/]+\.dist-info/", name)}
+        return {name for name in archive.namelist() if not re.match(r"[^/]+\.(dist-info|data)/", name)}
 
 
 def read_from(wheel: Path, name: str) -> str:
@@ -57,6 +57,12 @@ def test_a_wheel_holds_every_file_of_its_package_and_no_other(
 @pytest.mark.parametrize("distribution", IMPORTED)
 def test_a_wheel_says_that_its_types_can_be_checked(wheels: Mapping[str, Path], distribution: str) -> None:
     assert f"{distribution.replace('-', '_')}/py.typed" in names_in(wheels[distribution])
+
+
+def test_the_core_brings_the_man_page_of_its_command(wheels: Mapping[str, Path]) -> None:
+    with zipfile.ZipFile(wheels["comfywatchman-core"]) as archive:
+        (name,) = (one for one in archive.namelist() if one.endswith(".data/data/share/man/man1/comfywatchman.1"))
+        assert archive.read(name) == (ROOT / "man" / "comfywatchman.1").read_bytes()
 
 
 @pytest.mark.parametrize("distribution", IMPORTED)
