@@ -70,7 +70,8 @@ def man() -> str:
     for name, command in _commands(parser).items():
         lines += [f".SS {name}", _roff(str(command.description))]
         for action in (one for one in command._actions if one.dest != "help"):
-            lines += [".TP", rf"\fB{_roff(_spelled(action).replace('\\|', '|'))}\fR", _roff(action.help or "")]
+            spelled = _roff(_spelled(action).replace(r"\|", "|"))
+            lines += [".TP", rf"\fB{spelled}\fR", _roff(action.help or "")]
     lines.append(".SH EXIT STATUS")
     for code, meaning in re.findall(r"^\| (\d+) \| `\w+` \| (.+) \|$", CODES.read_text("utf-8"), re.MULTILINE):
         lines += [".TP", rf"\fB{code}\fR", _roff(meaning)]
