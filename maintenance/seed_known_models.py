@@ -4,7 +4,7 @@
 
 ``--declared`` reads every workflow below a directory, or inside a wheel, and takes what its nodes declare in
 ``properties.models`` (the official template packages on PyPI are MIT). ``--facts`` reads a JSON list of rows
-``{name, folder, url, sha256, source}``. What TABLE already says stays; digests are added, never replaced.
+``{name, folder, url, sha256, size, source}``. What TABLE already says stays; digests are added, never replaced.
 Only facts are taken: names, folders, addresses, digests.
 """
 
@@ -48,6 +48,7 @@ class Declared:
     folder: str
     source: Source
     sha256: str | None
+    size: int | None = None
     by: str
 
 
@@ -74,7 +75,14 @@ def facts(path: Path) -> Iterator[Declared]:
         if source is not None:
             by = row["source"].partition(", name taken")[0]
             for folder in (row["folder"] or "").split("/"):
-                yield Declared(name=row["name"], folder=folder, source=source, sha256=_digest(row.get("sha256")), by=by)
+                yield Declared(
+                    name=row["name"],
+                    folder=folder,
+                    source=source,
+                    sha256=_digest(row.get("sha256")),
+                    size=row.get("size"),
+                    by=by,
+                )
 
 
 def merge(table: Iterable[KnownModel], declared: Iterable[Declared]) -> list[KnownModel]:
@@ -88,7 +96,8 @@ def merge(table: Iterable[KnownModel], declared: Iterable[Declared]) -> list[Kno
         row = rows.get(key) or KnownModel(name=one.name, folders=(), source=one.source)
         folders = row.folders if not folder or folder in row.folders else (*row.folders, folder)
         seen_in = row.seen_in if one.by in row.seen_in else (*row.seen_in, one.by)
-        rows[key] = evolve(row, folders=folders, seen_in=seen_in, sha256=row.sha256 or one.sha256)
+        size = row.size or one.size
+        rows[key] = evolve(row, folders=folders, seen_in=seen_in, sha256=row.sha256 or one.sha256, size=size)
     known = _digests_by_source(rows.values())
     shared = [evolve(row, sha256=row.sha256 or known.get(row.source.key)) for row in rows.values()]
     kept = _with_rightful_names(shared)
