@@ -1,0 +1,52 @@
+"""Connect to an SFTP server as ssh would: its known hosts, its configuration, its keys and its agent."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from .settings import Settings
+
+
+def connect(settings: Settings, *, connect_seconds: float, silence: float) -> Any:
+    """fsspec's file system over a connection to a host that is known, with a login from ssh's own places.
+
+    fsspec by itself trusts whoever answers; here an unknown host is refused.
+
+    :param silence: Seconds without an answer after which the connection is given up.
+    """
+    paramiko: Any = import_module("paramiko")
+    sftp: Any = import_module("fsspec.implementations.sftp")
+
+    class KnownHost(sftp.SFTPFileSystem):  # type: ignore[misc]  # fsspec has no types
+        def _connect(self) -> None:
+            self.client = paramiko.SSHClient()
+            self.client.load_system_host_keys()
+            self.client.set_missing_host_key_policy(paramiko.RejectPolicy())
+            try:
+                self.client.connect(self.host, **self.ssh_kwargs)
+                self.ftp = self.client.open_sftp()
+                self.ftp.get_channel().settimeout(silence)
+            except BaseException:
+                self.client.close()
+                raise
+
+    parts = urlsplit(settings.url)
+    told = _configured(paramiko, parts.hostname or "")
+    login: dict[str, Any] = {
+        "port": parts.port or int(told.get("port", 22)),
+        "username": unquote(parts.username) if parts.username else told.get("user"),
+        "key_filename": told.get("identityfile"),
+        "timeout": connect_seconds,
+        "banner_timeout": connect_seconds,
+        "auth_timeout": connect_seconds,
+    }
+    return KnownHost(told.get("hostname", parts.hostname), skip_instance_cache=True, **{**login, **settings.options})
+
+
+def _configured(paramiko: Any, host: str) -> dict[str, Any]:
+    """What ``~/.ssh/config`` says of *host*."""
+    file = Path("~/.ssh/config").expanduser()
+    return dict(paramiko.SSHConfig.from_path(str(file)).lookup(host)) if file.is_file() else {}
