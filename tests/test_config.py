@@ -9,6 +9,7 @@ from typing import Any
 import attrs
 import pytest
 
+from comfywatchman_core.cli.configuration import effective
 from comfywatchman_core.config import BackendTable, Config, Download, Rules, read_rate
 from comfywatchman_core.errors import UsageError
 from comfywatchman_core.models import Match
@@ -314,3 +315,39 @@ class TestRules:
     def test_a_digest_that_is_none_is_told(self, digest: str) -> None:
         with pytest.raises(UsageError, match="not a SHA256"):
             Rules(accept_digests=(digest,))
+
+
+class TestEffective:
+    """What ``comfywatchman config`` shows."""
+
+    VARIABLES = (("shelf", "token", ("SHELF_TOKEN", "OLD_TOKEN")), ("shelf", "endpoint", ("SHELF_URL",)))
+
+    def shown(self, config: Config) -> dict[str, tuple[object, str]]:
+        return {name: (value, origin) for name, value, origin in effective(config, self.VARIABLES)}
+
+    def test_what_a_back_end_reads_from_the_environment_stands_there_with_its_variable(
+        self, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("OLD_TOKEN", "s3cr3t")
+        monkeypatch.setenv("SHELF_URL", "https://user:s3cr3t@shelf.example/models?key=s3cr3t")
+
+        told = self.shown(Config())
+
+        assert told["backends.shelf.token"] == ("set", "OLD_TOKEN")
+        assert told["backends.shelf.endpoint"] == ("https://shelf.example/models", "SHELF_URL")
+
+    def test_a_token_that_is_nowhere_is_not_set(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        for name in ("SHELF_TOKEN", "OLD_TOKEN", "SHELF_URL"):
+            monkeypatch.delenv(name, raising=False)
+
+        told = self.shown(Config())
+
+        assert told["backends.shelf.token"] == ("not set", "default")
+        assert "backends.shelf.endpoint" not in told
+
+    def test_a_switch_is_told_as_the_settings_file_spells_it(self, tmp_path: Path) -> None:
+        (tmp_path / "config.toml").write_text("plugins = false")
+
+        told = self.shown(Config.load(environ={}, file=tmp_path / "config.toml"))
+
+        assert told["plugins"] == (False, str(tmp_path / "config.toml"))

@@ -92,6 +92,13 @@ class Backends:
             if callable(found):
                 yield name, found
 
+    def variables(self) -> Iterator[tuple[str, str, tuple[str, ...]]]:
+        """Back end, one of its settings, and the variables of the environment that it reads before that one."""
+        for name in self.names:
+            told = _attribute(self.get(name), "variables")
+            for setting, names in told.items() if isinstance(told, Mapping) else ():
+                yield name, str(setting), (names,) if isinstance(names, str) else tuple(map(str, names))
+
     def owner_of(self, url: str, settings: Mapping[str, Mapping[str, Any]] | None = None) -> str | None:
         """The back end that *url* belongs to: by the hosts it names, or by an endpoint in its settings.
 

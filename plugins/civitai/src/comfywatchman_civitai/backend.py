@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from comfywatchman_core import API_VERSION, Artifact, BackendError, Candidate, Check, ModelRequest, hookimpl
 
-from .credentials import WHERE_TO_PUT_IT, key_of
+from .credentials import VARIABLES, WHERE_TO_PUT_IT, key_of
 from .references import HOSTS, is_catalogue_link, read_reference
 from .run import Runs
 from .settings import Settings
@@ -27,6 +27,7 @@ class CivitaiBackend:
     priority = 50
     hosts = HOSTS
     """Links on these hosts mean the configured service."""
+    variables = VARIABLES
 
     def __init__(self) -> None:
         self._runs = Runs()

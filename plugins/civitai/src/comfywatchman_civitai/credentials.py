@@ -12,6 +12,9 @@ from comfywatchman_core import AuthRequired
 ENVIRONMENT = ("CIVITAI_API_KEY", "CIVITAI_TOKEN", "CIVITAI_API_TOKEN")
 """Variables that may hold the key; the first that is set counts."""
 
+VARIABLES: Mapping[str, tuple[str, ...]] = {"token": ENVIRONMENT}
+"""What goes before the settings."""
+
 WHERE_TO_PUT_IT = (
     "Make a key in the account settings on Civitai, and set CIVITAI_API_KEY, or token in [backends.civitai]."
 )

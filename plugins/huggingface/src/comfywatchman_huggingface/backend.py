@@ -28,7 +28,7 @@ from .ladder import Ladder
 from .publishers import PublisherIndex
 from .references import STORAGE_HOSTS, HubFile, read_reference, read_storage_link
 from .run import Run
-from .settings import HOME, HOSTS, MIRRORS, Settings, read_token, unknown_keys
+from .settings import HOME, HOSTS, MIRRORS, VARIABLES, Settings, read_token, unknown_keys
 
 
 class HuggingFaceBackend:
@@ -38,6 +38,7 @@ class HuggingFaceBackend:
     priority = 60
     hosts = (*HOSTS, *MIRRORS, *STORAGE_HOSTS)
     """Addresses on these are this back end's; the core's own engine does not answer for them."""
+    variables = VARIABLES
 
     def __init__(self) -> None:
         self._runs: WeakKeyDictionary[object, dict[str, Run]] = WeakKeyDictionary()

@@ -47,6 +47,8 @@ PUBLISHERS = (
 """Whose files are taken by name alone. Each is one list request a day."""
 
 _TOKEN_VARIABLES = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HF_API_TOKEN")
+VARIABLES: Mapping[str, tuple[str, ...]] = {"endpoint": ("HF_ENDPOINT",), "token": _TOKEN_VARIABLES}
+"""What goes before the settings."""
 _TOKEN_BYTES = 4096
 _TRUE = frozenset({"1", "ON", "YES", "TRUE"})
 
