@@ -218,3 +218,36 @@ def test_hashing_can_be_stopped(place: Path, file: Path) -> None:
     with pytest.raises(Cancelled):
         memory.digests.sha256(file, lambda: True)
     memory.close()
+
+
+def test_of_too_many_those_of_files_that_are_gone_are_dropped(
+    place: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfywatchman_core.state.digests.MOST", 3)
+    kept = [tmp_path / f"kept-{number}.safetensors" for number in range(3)]
+    lost = [tmp_path / f"lost-{number}.safetensors" for number in range(3)]
+    for path in (*kept, *lost):
+        write(path, path.name.encode())
+        hashed(place, path)
+    for path in lost:
+        path.unlink()
+
+    fresh = tmp_path / "fresh.safetensors"
+    write(fresh, b"fresh")
+    hashed(place, fresh)
+
+    with sqlite3.connect(place / "state.sqlite") as database:
+        paths = {Path(os.fsdecode(path)).name for (path,) in database.execute("SELECT path FROM digests")}
+    assert paths == {path.name for path in (*kept, fresh)}
+
+
+def test_nothing_is_dropped_while_there_are_few(place: Path, file: Path, tmp_path: Path) -> None:
+    hashed(place, file)
+    saved = file.rename(tmp_path / "aside")
+    other = tmp_path / "other.safetensors"
+    write(other, b"other")
+    hashed(place, other)
+    saved.rename(file)
+
+    with sqlite3.connect(place / "state.sqlite") as database:
+        assert database.execute("SELECT count(*) FROM digests").fetchone() == (2,)

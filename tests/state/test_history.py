@@ -157,3 +157,27 @@ def test_a_place_whose_name_is_no_text_is_kept(history: History) -> None:
     history.note(entry(path=place))
 
     assert next(history.records()).path == place
+
+
+def test_of_too_many_the_oldest_go_but_for_what_lies_somewhere_still(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("comfywatchman_core.state.history.MOST", 2)
+    there, gone = tmp_path / "there.safetensors", tmp_path / "gone.safetensors"
+    there.touch()
+    told = History(Database(path))
+    told.note(entry("there.safetensors", path=there, sha256="1" * 64))
+    for name, place, digest in [
+        ("there.safetensors", there, "2" * 64),
+        ("gone.safetensors", gone, "3" * 64),
+        ("failed.safetensors", there, "4" * 64),
+    ]:
+        status = Status.FAILED if name.startswith("failed") else Status.DOWNLOADED
+        told.note(entry(name, status, path=place, sha256=digest))
+    told.note(entry("new.safetensors", path=tmp_path / "new.safetensors"))
+
+    History(Database(path)).note(entry("newest.safetensors", path=tmp_path / "newest.safetensors"))
+
+    left = History(Database(path))
+    assert [record.name for record in left.records()] == ["there.safetensors", "new.safetensors", "newest.safetensors"]
+    assert left.placed()[there] == "2" * 64

@@ -163,3 +163,13 @@ def test_rows_of_garbage_keep_nobody_from_being_asked(path: Path, clock: Clock) 
 
     rests = next_run(path, clock)
     assert [name for name in "abcde" if rests.refusal(name)] == []
+
+
+def test_rests_that_are_over_leave_nothing_behind(path: Path, clock: Clock) -> None:
+    for number in range(20):
+        next_run(path, clock).note(f"host-{number}", limited(600))
+        clock.time += 3600
+
+    database = Database(path)
+    assert len(database.read("SELECT source FROM rests")) == 2
+    database.close()

@@ -90,3 +90,15 @@ def test_a_statement_with_a_flipped_bit_is_not_believed(tmp_path: Path, clock: C
     connection.close()
 
     assert next_run(tmp_path, clock).recall(SHA, "loras/a", online=True) is None
+
+
+def test_of_too_many_the_oldest_are_dropped(tmp_path: Path, clock: Clock, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("comfywatchman_core.state.statements.MOST", 2)
+    for number in range(5):
+        clock.time += 1
+        said = Statement(voice="directid", sha256=SHA, online=False)
+        next_run(tmp_path, clock).note_all([(SHA, f"loras/{number}", said)])
+
+    statements = next_run(tmp_path, clock)
+    known = [number for number in range(5) if statements.recall(SHA, f"loras/{number}", online=False)]
+    assert known == [2, 3, 4]

@@ -22,6 +22,9 @@ from .seals import seal
 
 _COLUMNS = "path, identity, sha256, flaw, was, seal"
 
+MOST = 50_000
+"""Rows. Above that, those of files that are gone are dropped; a file that comes back is read again."""
+
 _TICK = 10_000_000
 """Nanoseconds: the coarsest clock that Linux gives files their times from (CONFIG_HZ=100)."""
 _COARSE = 2_000_000_000
@@ -59,6 +62,7 @@ class Digests:
         self._rows: dict[bytes, tuple[str, Seen]] = {}
         self._waiting: list[tuple[object, ...]] = []
         self._has_all = False
+        self._is_pruned = False
 
     def sha256(self, path: Path, cancelled: Callable[[], bool] = lambda: False) -> str:
         """The SHA256 of the file at *path*, read only if it has to be.
@@ -115,6 +119,18 @@ class Digests:
             rows, self._waiting = self._waiting, []
         if rows:
             self._database.write(f"INSERT OR REPLACE INTO digests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
+            self._prune()
+
+    def _prune(self) -> None:
+        """Once a run, and after something was written: who only reads changes nothing."""
+        if self._is_pruned:
+            return
+        self._is_pruned = True
+        counted = self._database.read("SELECT count(*) FROM digests")
+        if counted and counted[0][0] > MOST:
+            paths = [path for (path,) in self._database.read("SELECT path FROM digests")]
+            gone = [(path,) for path in paths if not (isinstance(path, bytes) and os.path.lexists(path))]
+            self._database.write("DELETE FROM digests WHERE path = ?", gone)
 
     def forget(self, path: Path) -> None:
         """Drop what is known of *path*."""

@@ -20,6 +20,8 @@ from comfywatchman_core.report import Entry, Status
 from .database import Database
 from .seals import seal
 
+MOST = 20_000
+"""Rows. Above that the oldest are dropped, but for those that say what lies at a place where a file still is."""
 _MOST_ATTEMPTS = 100
 ACCEPTED = "accepted"
 _PLACED = (Status.DOWNLOADED.value, Status.LINKED.value, ACCEPTED)
@@ -72,6 +74,7 @@ class History:
     def __init__(self, database: Database, *, now: Callable[[], float] = time.time) -> None:
         self._database = database
         self._now = now
+        self._is_pruned = False
 
     def note(self, entry: Entry, failure: Failure | None = None) -> None:
         """Write down what became of *entry*.
@@ -111,6 +114,27 @@ class History:
         self._database.write(
             f"INSERT INTO history ({', '.join(_COLUMNS)}, seal) VALUES ({marks})", [(*row, seal(*row))]
         )
+        self._prune()
+
+    def _prune(self) -> None:
+        """Once a run, and after something was written."""
+        if self._is_pruned:
+            return
+        self._is_pruned = True
+        read, marks = self._database.read, ", ".join("?" * len(_PLACED))
+        old = read(
+            "SELECT id, path FROM history WHERE id <= (SELECT id FROM history ORDER BY id DESC LIMIT 1 OFFSET ?)",
+            (MOST,),
+        )
+        if not old:
+            return
+        last = dict(read(f"SELECT path, max(id) FROM history WHERE status IN ({marks}) GROUP BY path", _PLACED))
+        gone = [
+            (row,)
+            for row, path in old
+            if last.get(path) != row or not (isinstance(path, bytes) and os.path.lexists(path))
+        ]
+        self._database.write("DELETE FROM history WHERE id = ?", gone)
 
     def records(self, *, limit: int | None = None) -> Iterator[Record]:
         """What was written, oldest first.

@@ -98,6 +98,8 @@ class Rests:
             f"INSERT OR REPLACE INTO rests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
             [(source, rest.noted, rest.seconds, rest.times, rest.code.value, rest.message)],
         )
+        now = self._now()
+        self._database.write("DELETE FROM rests WHERE noted > ? OR noted + seconds + ? < ?", [(now, _HOUR, now)])
 
     def lift(self, source: str) -> None:
         """Forget about *source*: it answered."""

@@ -17,6 +17,9 @@ LASTS = 7 * 86_400.0
 """Seconds after which a file that nobody knows, or that should be another one, is asked about again. That a source
 knows just these bytes is kept."""
 
+MOST = 50_000
+"""Rows. Above that the oldest are dropped, and their files asked about again."""
+
 
 @frozen(kw_only=True)
 class Statement:
@@ -66,6 +69,8 @@ class Statements:
                 rows.append((*fields, seal(*fields)))
         if rows:
             self._database.write(f"INSERT OR REPLACE INTO statements ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            last = "SELECT noted FROM statements ORDER BY noted DESC LIMIT 1 OFFSET ?"
+            self._database.write(f"DELETE FROM statements WHERE noted < ({last})", [(MOST,)])
 
     def _loaded(self) -> dict[tuple[str, str], tuple[Statement, float]]:
         if self._rows is None:
