@@ -16,5 +16,5 @@ def test_the_demonstration_ends_well_and_the_second_run_asks_nobody() -> None:
 
     assert done.returncode == 0, done.stdout + done.stderr
     assert "in the second: nobody" in done.stdout
-    for name in ("directid", "huggingface", "civitai"):
+    for name in ("huggingface", "civitai"):
         assert f", verified, {name}, " in done.stdout

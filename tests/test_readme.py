@@ -7,6 +7,7 @@ import re
 import runpy
 import subprocess
 import sysconfig
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -63,12 +64,14 @@ def test_the_output_that_is_shown_is_what_the_command_prints(capsys: pytest.Capt
     models_folder = Path("/home/you/ComfyUI/models")
     verified = models.VerificationReport((models.Check("sha256", True, cryptographic=True),))
 
-    def entry(status: report.Status, folder: str, name: str, **more: object) -> report.Entry:
+    def entry(status: report.Status, folder: str, name: str, source: str = "", **more: object) -> report.Entry:
+        offer = models.Candidate(match=models.Match.FILENAME, url="https://example.org/x", backend=source)
         return report.Entry(
             request=models.ModelRequest(name=name, folder=folder),
             status=status,
             path=models_folder / folder / name,
             verification=verified,
+            candidate=offer if source else None,
             **more,  # type: ignore[arg-type]
         )
 
@@ -78,10 +81,10 @@ def test_the_output_that_is_shown_is_what_the_command_prints(capsys: pytest.Capt
             "diffusion_models",
             "z_image_turbo_bf16.safetensors",
             size=12_309_866_400,
-            backend="directid",
+            source="huggingface",
             seconds=161.0,
         ),
-        entry(report.Status.DOWNLOADED, "loras", "styles/wash.safetensors", size=228e6, backend="civitai", seconds=9.0),
+        entry(report.Status.DOWNLOADED, "loras", "styles/wash.safetensors", source="civitai", size=228e6, seconds=9.0),
         entry(report.Status.PRESENT, "vae", "ae.safetensors"),
     )
     results.write(
@@ -112,8 +115,15 @@ def test_every_word_for_make_that_is_mentioned_is_there() -> None:
     assert [word for word in words if not re.search(rf"^{word}:", makefile, re.MULTILINE)] == []
 
 
-def test_the_install_line_names_every_package_of_the_tree() -> None:
-    (line,) = (line for line in README.splitlines() if " pip install . " in line)
-    places = [place.parent for place in [*ROOT.glob("pyproject.toml"), *ROOT.glob("plugins/*/pyproject.toml")]]
+def test_the_install_line_names_every_package_that_the_whole_is_made_of() -> None:
+    (line,) = (line for line in README.splitlines() if "/pip install . " in line)
+    projects = {
+        place.parent: tomllib.loads(place.read_text("utf-8"))["project"]
+        for place in [*ROOT.glob("pyproject.toml"), *ROOT.glob("plugins/*/pyproject.toml")]
+    }
+    parts = " ".join(tomllib.loads((ROOT / "meta" / "pyproject.toml").read_text("utf-8"))["project"]["dependencies"])
 
-    assert {(ROOT / word).resolve() for word in line.split() if word[0] == "."} == {*places, ROOT / "meta"}
+    named = {(ROOT / word).resolve() for word in line.partition(" install ")[2].split()}
+
+    wanted = {place for place, project in projects.items() if re.search(rf"\b{project['name']}\b(?!-)", parts)}
+    assert named == {*wanted, ROOT / "meta"}

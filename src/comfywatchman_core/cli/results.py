@@ -17,6 +17,7 @@ from comfywatchman_core.units import size_text, time_text
 from comfywatchman_core.wording import advice
 
 from .explanation import explained
+from .tally import source_of
 from .terminal import cells, lines_of, stdout
 from .terminal import use_color as use_color
 
@@ -153,8 +154,8 @@ def _details(entry: Entry) -> Iterator[str]:
             yield size_text(entry.size)
         if entry.verification is not None:
             yield entry.verification.verdict.value
-        if entry.backend:
-            yield printable(entry.backend)
+        if source := (source_of(entry.candidate) if entry.candidate else entry.backend):
+            yield printable(source)  # not who knew of it, but where the bytes are from, as while they came
         if entry.seconds:
             yield time_text(entry.seconds)
 
