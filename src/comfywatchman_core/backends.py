@@ -85,6 +85,10 @@ class Backends:
         place = names.index(first) if first != CORE else len(names)
         return (*names[:place], CORE, *names[place:]) if CORE in self.names else self.names
 
+    def keeping_copies(self) -> tuple[str, ...]:
+        """Those that keep copies of others' files, by digest."""
+        return tuple(name for name in self.names if _attribute(self.get(name), "keeps_copies") is True)
+
     def with_method(self, method: str) -> Iterator[tuple[str, Callable[..., object]]]:
         """Name and bound *method* of every back end that carries it, in order: the optional parts of the contract."""
         for name in self.names:

@@ -135,6 +135,8 @@ class Delivery:
     standing: Standing
     staging: Staging = Factory(Staging)
     turns: Turns = field()
+    makes_plan: bool = False
+    """Nothing is transferred: what is found is written down for others."""
     _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
     _locks: dict[str, threading.RLock] = field(factory=dict, init=False, repr=False)
 
@@ -160,7 +162,14 @@ class Delivery:
             label=entry.request.label, around=self.around, insists=entry.request.explicit or self.rules.force
         )
         rules = evolve(self.rules, min_match=Match.DIGEST) if only_the_same_bytes else self.rules
-        search = Search(request=entry.request, conversation=conversation, rules=rules, pinned_to=pinned_to, first=first)
+        search = Search(
+            request=entry.request,
+            conversation=conversation,
+            rules=rules,
+            pinned_to=pinned_to,
+            first=first,
+            names_sources=self.makes_plan,
+        )
         return Job(entry=entry, conversation=conversation, search=search)
 
     def prepare(self, name: str, prepare: Callable[..., object], requests: Sequence[ModelRequest]) -> str:

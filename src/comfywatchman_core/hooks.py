@@ -84,6 +84,8 @@ class Backend(Protocol):
       to this source, and the core's own engine does not answer for them while the back end is in use;
     * ``variables``, a mapping of its settings to the variables of the environment that it reads before them, the
       first that is set counts: ``comfywatchman config`` shows them, and of a secret only that it is set;
+    * ``keeps_copies``, true for one that keeps copies of others' files by digest: it is asked for the very bytes
+      before the source that a plan names, and after all sources where a plan is made;
     * ``prepare(requests, context)``, called once a run before the first question, with every
       :class:`ModelRequest` that is missing: the place for one batched request instead of many;
     * ``learn(request, candidate, sha256, size, context)``, called after each verified download;

@@ -224,7 +224,9 @@ class Run:
             for one in around.backends.problems
         ]
         staging = Staging()
-        delivery = Delivery(around=around, rules=self._rules, standing=self.standing, staging=staging)
+        delivery = Delivery(
+            around=around, rules=self._rules, standing=self.standing, staging=staging, makes_plan=not transfer
+        )
         self._prepare(delivery, [entry.request for entry in wanted])
         found: list[tuple[int, int, Job]] = []
         lock = threading.Lock()

@@ -44,6 +44,8 @@ class Search:
     """The one offer that may be taken, where a plan says which; nobody is asked for others."""
     first: Candidate | None = None
     """The offer that an earlier search found; others are asked for when it comes to nothing."""
+    names_sources: bool = False
+    """What is found goes into a plan, which others carry out elsewhere: a source is better than a copy near here."""
     reported: list[Candidate] = Factory(list)
     """Offers that are not taken unasked."""
     ambiguous: bool = False
@@ -62,6 +64,7 @@ class Search:
         """
         if self.pinned_to is not None:
             self.asked += 1
+            yield from self._copies_of(self.pinned_to)
             if self._may_be_taken(self.pinned_to):
                 yield self.pinned_to
             return
@@ -72,6 +75,8 @@ class Search:
         backends = around.backends
         owner = backends.owner_of(self.request.url, around.config.backends.settings) if self.request.url else None
         order = backends.with_core_before_searches() if self.request.url and owner is None else ()
+        if self.names_sources and (copies := backends.keeping_copies()):
+            order = tuple(sorted(order or backends.names, key=lambda name: name in copies))
         skip = () if owner is None else (CORE,)
         for answer in self.conversation.resolve(self.request, only=only, skip=skip, order=order):
             if answer.attempt.outcome is not Outcome.DECLINED:
@@ -82,6 +87,17 @@ class Search:
             for candidate in self._in_order(answer.value or ()):
                 if candidate != self.first and self._may_be_taken(candidate):
                     yield candidate
+
+    def _copies_of(self, pinned: Candidate) -> Iterator[Candidate]:
+        """The very bytes of *pinned*, from back ends that keep copies; where there are none, its source follows."""
+        copies = [name for name in self.conversation.around.backends.keeping_copies() if name != pinned.backend]
+        if pinned.sha256 is None or pinned.sha256 != self.request.sha256 or not copies:
+            return
+        for answer in self.conversation.resolve(self.request, only=copies):
+            for offer in map(self._weighed, answer.value or ()):
+                copy = evolve(offer, trusted=pinned.trusted)
+                if copy.match is Match.DIGEST and self._objection(copy) is None and self._may_be_taken(copy):
+                    yield copy
 
     def failed(self, candidate: Candidate, failure: Failure) -> None:
         """Record that *candidate* was tried in vain."""
