@@ -4,7 +4,7 @@
 #   make test     every quick test
 #   make lint     ruff and mypy
 #   make format   what ruff can mend by itself
-#   make wheels   the five packages built, looked into, and each installed alone
+#   make wheels   the packages built, looked into, and each installed alone
 #   make docs     the documentation as a site, in build/site; a link that leads nowhere is an error
 #   make bench    what is measured, measured
 #   make soak     the tests that take minutes

@@ -141,6 +141,7 @@ def file_object(entry: Entry) -> dict[str, Any]:
         "candidates": [candidate_object(one) for one in entry.candidates],
         "attempts": [attempt_object(one) for one in entry.attempts],
         "error": error_object(entry.error),
+        **({} if entry.worker is None else {"worker": entry.worker}),
     }
 
 

@@ -109,6 +109,8 @@ class Entry:
     """Offers that were not taken unasked; each ``reference`` takes it."""
     attempts: tuple[Attempt, ...] = ()
     error: Failure | None = None
+    worker: str | None = None
+    """Who in a fleet carried it out; ``None`` for this process."""
 
 
 @frozen(kw_only=True)

@@ -192,7 +192,7 @@ def _bench_of(orders: Orders) -> _Bench:
         return _latest_bench(orders)
 
 
-@lru_cache(1)  # when the steps of another run come, those of this one are over, or hold on to theirs
+@lru_cache(4)  # of the latest runs; a step that is under way holds on to its own
 def _latest_bench(orders: Orders) -> _Bench:
     return _Bench.set_up(orders)
 

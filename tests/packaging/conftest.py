@@ -19,6 +19,7 @@ SOURCES = {
     "comfywatchman-huggingface": ROOT / "plugins" / "huggingface",
     "comfywatchman-civitai": ROOT / "plugins" / "civitai",
     "comfywatchman": ROOT / "meta",
+    "comfywatchman-fleet": ROOT / "plugins" / "fleet",
     "comfywatchman-shelf": ROOT / "examples" / "shelf",
 }
 """Distribution → where it is built. The last one stands for everybody else's."""

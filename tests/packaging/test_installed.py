@@ -74,6 +74,14 @@ print(report.exit_code, [entry.request.label for entry in report.entries])
     assert alone.run("python", "-c", program) == "4 ['loras/missing.safetensors']\n"
 
 
+def test_a_fleet_adds_a_command_and_no_back_end(environment_with: Making) -> None:
+    studio = environment_with("comfywatchman-fleet")
+
+    assert studio.run("comfywatchman-fleet", "--version").startswith("comfywatchman-fleet ")
+    assert "--scheduler" in studio.run("comfywatchman-fleet", "get", "--help")
+    assert back_ends(studio) == expected("core")
+
+
 def test_the_module_is_the_command(environment_with: Making) -> None:
     alone = environment_with("comfywatchman-core")
 

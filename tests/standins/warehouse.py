@@ -128,12 +128,17 @@ def open_warehouse() -> Iterator[Warehouse]:
         yield warehouse
 
 
-def install(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Install the back end for this process, and for those that it starts, until the test is over."""
-    metadata = place / "comfywatchman_warehouse-1.0.dist-info"
+def write_distribution(site: Path) -> Path:
+    """Write what makes the back end an installed one for processes that have *site* on their path."""
+    metadata = site / "comfywatchman_warehouse-1.0.dist-info"
     metadata.mkdir(parents=True)
     (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: comfywatchman-warehouse\nVersion: 1.0\n")
     (metadata / "entry_points.txt").write_text("[comfywatchman.backends]\nwarehouse = standins.warehouse:backend\n")
-    monkeypatch.syspath_prepend(str(place))
-    paths = (os.environ.get("PYTHONPATH", ""), str(place), str(Path(__file__).parents[1]))
+    return site
+
+
+def install(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Install the back end for this process, and for those that it starts, until the test is over."""
+    monkeypatch.syspath_prepend(str(write_distribution(site)))
+    paths = (os.environ.get("PYTHONPATH", ""), str(site), str(Path(__file__).parents[1]))
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(filter(None, paths)))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -17,6 +17,10 @@ if TYPE_CHECKING:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with *arguments*, the process's own by default; returns its exit code."""
+    return while_somebody_reads(lambda: _main(arguments))
+
+
+def _main(arguments: Sequence[str] | None) -> int:
     from .parser import COMMANDS, make_parser, take_in_words
 
     if "_ARGCOMPLETE" in os.environ:
@@ -26,28 +30,33 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     _open_missing_streams()
     try:
-        try:
-            parser = make_parser()
-            if not given or given[0] not in (*COMMANDS, "-h", "--help", "--version"):
-                if mistake := _mistaken_command(given, COMMANDS):
-                    parser.error(mistake)
-                given.insert(0, "get")
-            options, rest = parser.parse_known_args(given)
-            if rest:
-                _take_in_rest(options, rest, parser)
-            if options.command == "known":
-                take_in_words(options)
-        except SystemExit as stop:
-            if stop.code == 2 and "--json" in given:
-                _print_result("the arguments cannot be used", "See --help.", 2)
-            raise
-        options.given = tuple(given)
-        if options.command == "completion":
-            from .completion import script
+        parser = make_parser()
+        if not given or given[0] not in (*COMMANDS, "-h", "--help", "--version"):
+            if mistake := _mistaken_command(given, COMMANDS):
+                parser.error(mistake)
+            given.insert(0, "get")
+        options, rest = parser.parse_known_args(given)
+        if rest:
+            _take_in_rest(options, rest, parser)
+        if options.command == "known":
+            take_in_words(options)
+    except SystemExit as stop:
+        if stop.code == 2 and "--json" in given:
+            _print_result("the arguments cannot be used", "See --help.", 2)
+        raise
+    options.given = tuple(given)
+    if options.command == "completion":
+        from .completion import script
 
-            print(script(options.shell))
-            return 0
-        return _run(options)
+        print(script(options.shell))
+        return 0
+    return run(options)
+
+
+def while_somebody_reads(command: Callable[[], int]) -> int:
+    """Run *command*; where its output cannot be written, end without more words."""
+    try:
+        return command()
     except OSError as error:
         # stdout takes nothing more: its reader is gone, or its disk is full. The interpreter must not try at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -85,7 +94,8 @@ def _take_in_rest(options: Namespace, rest: list[str], parser: ArgumentParser) -
     options.what += named
 
 
-def _run(options: Namespace) -> int:
+def run(options: Namespace, command: Callable[[Namespace], int] | None = None) -> int:
+    """Carry out *command*, by default the one that *options* name; every error becomes a sentence and an exit code."""
     from comfywatchman_core.errors import BackendError, ComfyWatchmanError, UsageError
 
     from .signals import Interrupted
@@ -93,11 +103,12 @@ def _run(options: Namespace) -> int:
 
     message, hint, code = "", None, 1
     try:
-        from .commands import run
         from .logs import told_logs
 
+        from .commands import run as carry_out
+
         with stdout_for_results(), told_logs(verbose=getattr(options, "verbose", False)):
-            code = run(options)
+            code = (command or carry_out)(options)
         sys.stdout.flush()
         return code
     except BrokenPipeError:

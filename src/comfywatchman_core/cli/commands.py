@@ -156,14 +156,15 @@ def _told(options: Namespace, step: Callable[[Watchman, dict[str, Any]], Report]
         report = advice.completed(evolve(report, interrupted=interruption.code), tally)
         outputs.write(options, report, watchman.config)
         asked = () if options.command == "scan" else watchman.backends.names
-        _tell(options, report, asked)
+        tell(options, report, asked)
     if not (options.json or options.quiet):
         for line in last_words(options, report, tally, advice):
             say(line)
     return int(report.exit_code)
 
 
-def _tell(options: Namespace, report: Report, asked: Sequence[str] = ()) -> int:
+def tell(options: Namespace, report: Report, asked: Sequence[str] = ()) -> int:
+    """Print what a run came to, as *options* want it; returns its exit code."""
     if options.json:
         write_json(result_line(report))
     else:
@@ -218,7 +219,7 @@ def _export(options: Namespace) -> int:
         report = watchman.plan(options.what, on_event=listen, cancel=interruption.event)
     report = advice.completed(evolve(report, interrupted=interruption.code))
     if options.json:
-        return _tell(options, report)
+        return tell(options, report)
     stdout().write(script(report, options.format))
     for entry in report.entries:
         if entry.error is not None:

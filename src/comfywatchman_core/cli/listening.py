@@ -30,7 +30,7 @@ def listener(
 
     def tell_json(event: Event) -> None:
         tally(event)
-        _write_while_read(event_line(advice.told(event)), interruption)
+        write_while_read(event_line(advice.told(event)), interruption)
 
     if options.json:
         yield tell_json
@@ -48,7 +48,8 @@ def listener(
             yield listen
 
 
-def _write_while_read(line: dict[str, Any], interruption: Interruption) -> None:
+def write_while_read(line: dict[str, Any], interruption: Interruption) -> None:
+    """Print one line of ``--json``; once nobody reads on, the run is interrupted."""
     try:
         write_json(line)
     except BrokenPipeError:  # nobody reads on: a run that nobody hears of ends, and keeps what has arrived

@@ -91,22 +91,22 @@ def make_parser() -> argparse.ArgumentParser:
 
     known = _command(commands, "known", "your own tables of known models: add, list, remove, check")
     known.add_argument("words", nargs=argparse.REMAINDER, metavar="add|list|remove|check …")
-    _add_output(known)
+    add_output(known)
     _add_plugins(known)
 
     config = _command(commands, "config", "the effective settings, each with where it came from")
     _add_folders(config)
-    _add_output(config)
+    add_output(config)
 
     doctor = _command(commands, "doctor", "paths, free space, back ends, tokens, sources, leftovers")
     _add_folders(doctor)
-    _add_output(doctor)
+    add_output(doctor)
     _add_plugins(doctor)
     doctor.add_argument("--offline", action="store_true", default=None, help="open no socket")
 
     clean = _command(commands, "clean", "list and remove leftover staging files and quarantined files")
     _add_folders(clean)
-    _add_output(clean)
+    add_output(clean)
     clean.add_argument("--dry-run", action="store_true", help="only list them")
 
     verify = _command(commands, "verify", "hash model files, and compare with what is recorded, planned or published")
@@ -118,7 +118,7 @@ def make_parser() -> argparse.ArgumentParser:
     what.add_argument("--offline", action="store_true", default=None, help="open no socket: ask no publisher")
     what.add_argument("--quarantine", action="store_true", help="rename corrupt files to NAME.bad-…")
     what.add_argument("--accept", action="store_true", help="from now on hold changed files to what they are")
-    _add_output(verify)
+    add_output(verify)
     _add_plugins(verify)
 
     history = _command(commands, "history", "what was downloaded when, from where, with which digest and verdict")
@@ -126,13 +126,13 @@ def make_parser() -> argparse.ArgumentParser:
     choice.add_argument("--limit", metavar="N", type=int, default=100, help="the newest N (default: 100); 0 for all")
     choice.add_argument("--only", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
     choice.add_argument("--failed", action="store_true", help="only what failed")
-    _add_output(history)
+    add_output(history)
 
     completion = _command(commands, "completion", "print what makes a shell complete this command")
     completion.add_argument("shell", choices=SHELLS, metavar="SHELL", help=", ".join(SHELLS))
 
     backends = _command(commands, "backends", "the sources in use, their order, and why others are not")
-    _add_output(backends)
+    add_output(backends)
     _add_plugins(backends)
     return parser
 
@@ -140,7 +140,7 @@ def make_parser() -> argparse.ArgumentParser:
 def take_in_words(options: argparse.Namespace) -> None:
     """Read the options among the words of ``known``, which belong to every command; the others are its back end's."""
     parser = argparse.ArgumentParser(prog="comfywatchman known", add_help=False, allow_abbrev=False)
-    _add_output(parser)
+    add_output(parser)
     _add_plugins(parser)
     _, options.words = parser.parse_known_args(options.words, options)
 
@@ -167,7 +167,7 @@ def _add_places(parser: argparse.ArgumentParser) -> None:
     )
     choice.add_argument("--only", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
     choice.add_argument("--skip", metavar="GLOB", action="append", default=[], help="by FOLDER/NAME; repeatable")
-    _add_output(parser)
+    add_output(parser)
 
 
 def _add_folders(parser: argparse.ArgumentParser) -> None:
@@ -182,7 +182,8 @@ def _add_folders(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _add_output(parser: argparse.ArgumentParser) -> None:
+def add_output(parser: argparse.ArgumentParser) -> None:
+    """What every command takes: how it tells, and which settings it reads."""
     output = parser.add_argument_group("output and settings")
     output.add_argument("--json", action="store_true", help="one JSON object a line on stdout; the last is the result")
     output.add_argument("-q", "--quiet", action="store_true", help="only what is wrong")

@@ -158,6 +158,8 @@ def _details(entry: Entry) -> Iterator[str]:
             yield printable(source)  # not who knew of it, but where the bytes are from, as while they came
         if entry.seconds:
             yield time_text(entry.seconds)
+    if entry.worker:
+        yield printable(f"by {entry.worker}")
 
 
 def _offer_text(offer: Candidate) -> str:

@@ -1,0 +1,142 @@
+"""What a worker does: it carries out steps, tells what happens, and stops when the run is to stop."""
+
+from __future__ import annotations
+
+import pickle
+import threading
+import time
+from functools import lru_cache
+from urllib.parse import urlsplit
+
+from attrs import evolve, frozen
+from distributed import Status, Worker, get_worker
+
+from comfywatchman_core import steps
+from comfywatchman_core.errors import ErrorCode
+from comfywatchman_core.events import BytesReceived, Event
+from comfywatchman_core.steps import Settled, Step
+
+from .turns import Limits, Turns
+
+_PULSE = 0.25
+"""Seconds between two messages about one file."""
+_AGAIN = frozenset({ErrorCode.BUSY, ErrorCode.CANCELLED, ErrorCode.NETWORK, ErrorCode.STALLED, ErrorCode.UNAVAILABLE})
+"""Failures of which another worker, or the same one a little later, may see nothing. Unless the run is stopped,
+it is a worker on its way out that cancels."""
+_ENDING = (Status.closing, Status.closing_gracefully, Status.closed, Status.failed)
+
+
+@frozen
+class Done:
+    """What a worker made of a step."""
+
+    settled: Settled
+    worker: str
+    """Its name."""
+
+
+@frozen
+class Message:
+    """What happened on a worker since its last message about this file."""
+
+    worker: str
+    machine: str
+    events: tuple[Event, ...]
+
+
+class Failed(Exception):
+    """A step that is worth another try; Dask gives it one, until its tries are used up."""
+
+    def __init__(self, done: Done) -> None:
+        super().__init__(done)
+        self.done = done
+
+    def __str__(self) -> str:
+        error = self.done.settled.entry.error
+        return error.message if error is not None else ""
+
+
+def topic_of(run: str) -> str:
+    """Under which events of a run are told while they happen."""
+    return f"comfywatchman-{run}"
+
+
+def carry_out(step: Step, limits: Limits) -> Done:
+    """Carry out *step* on this worker. :raises Failed: It came to nothing, and another try may come to more."""
+    worker = get_worker()
+    run = step.orders.run
+    stop = _stop_of(run)
+    telling = Telling(worker, topic_of(run))
+    settled = steps.carry_out(
+        step,
+        emit=telling,
+        cancelled=lambda: stop.is_set() or worker.status in _ENDING,
+        turns=_turns_of(run, limits),
+    )
+    done = Done(evolve(settled, events=telling.rest()), str(worker.name))
+    error = settled.entry.error
+    if error is not None and error.code in _AGAIN and not stop.is_set():
+        raise Failed(done)
+    return done
+
+
+def stop_run(run: str) -> None:
+    """Let the steps of *run* on this worker come to an end; what has arrived is kept."""
+    _stop_of(run).set()
+
+
+class Telling:
+    """Sends what happens to one file to whoever follows the run: now and then, not event by event."""
+
+    def __init__(self, worker: Worker, topic: str) -> None:
+        self._worker = worker
+        self._topic = topic
+        self._lock = threading.Lock()
+        self._kept: list[Event] = []
+        self._sent = time.monotonic()
+
+    def __call__(self, event: Event) -> None:
+        with self._lock:
+            if isinstance(event, BytesReceived) and self._kept and isinstance(self._kept[-1], BytesReceived):
+                self._kept.pop()
+            self._kept.append(event)
+            if time.monotonic() - self._sent < _PULSE:
+                return
+            kept, self._kept, self._sent = self._kept, [], time.monotonic()
+            message = Message(str(self._worker.name), urlsplit(self._worker.address).hostname or "", tuple(kept))
+            self._worker.log_event(self._topic, pickle.dumps(message))
+
+    def rest(self) -> tuple[Event, ...]:
+        """What is not sent yet, but for progress, which is over."""
+        with self._lock:
+            kept, self._kept = self._kept, []
+        return tuple(event for event in kept if not isinstance(event, BytesReceived))
+
+
+def read_message(data: bytes) -> Message:
+    """Read what :class:`Telling` sent."""
+    message: Message = pickle.loads(data)
+    return message
+
+
+_ONE_FOR_ALL = threading.Lock()
+
+
+def _stop_of(run: str) -> threading.Event:
+    with _ONE_FOR_ALL:
+        return _latest_stop(run)
+
+
+@lru_cache(16)  # runs
+def _latest_stop(run: str) -> threading.Event:
+    return threading.Event()
+
+
+def _turns_of(run: str, limits: Limits) -> Turns:
+    with _ONE_FOR_ALL:
+        return _latest_turns(run, limits)
+
+
+@lru_cache(16)
+def _latest_turns(run: str, limits: Limits) -> Turns:
+    return Turns(run, limits)
