@@ -71,13 +71,13 @@ class MirrorBackend:
         if sha256 is not None:
             facts = access.ask(context, lambda read: lookup.by_digest(read, sha256))
             certainty = Match.SOURCE_ID if named else Match.DIGEST
-            return () if facts is None else (_offer(facts, access.settings, certainty),)
+            return () if facts is None else (_offer(facts, certainty),)
         # An address, a reference or another digest says more exactly what is wanted than a name does.
         if request.reference or request.url or request.digests or request.name is None or not request.folder:
             return None
         folder, name = request.folder, str(request.name)
         found = access.ask(context, lambda read: lookup.by_name(read, folder, name))
-        return [_offer(facts, access.settings, Match.FILENAME) for facts in found]
+        return [_offer(facts, Match.FILENAME) for facts in found]
 
     @hookimpl
     def download_artifact(self, candidate: Candidate, target: Path, context: Context) -> Artifact | None:
@@ -156,16 +156,15 @@ class MirrorBackend:
         return access
 
 
-def _offer(facts: Facts, settings: Settings, match: Match) -> Candidate:
+def _offer(facts: Facts, match: Match) -> Candidate:
     return Candidate(
         match=match,
-        url=f"{settings.url}/{bytes_path(facts.sha256)}",
+        url=f"mirror:{facts.sha256}",  # not where this machine has its mirror: offers are stored, and travel
         size=facts.size,
         digests=(Digest("sha256", facts.sha256),),
         name=facts.name,
         folder=facts.folder,
         reference=f"mirror:{facts.sha256}",
-        endpoint=settings.url if settings.is_web else "",
         notes=(f"pushed from {facts.reference}",) if facts.reference else (),
     )
 
