@@ -163,25 +163,64 @@ def test_a_plan_is_stable_sorted_and_free_of_places_and_secrets(place: Place) ->
     assert json.loads(once)["models"][0]["workflows"] == ["team.json"]
 
 
+def of(*models: object) -> str:
+    return json.dumps({"schema": SCHEMA, "models": models})
+
+
+X = {"folder": "loras", "name": "x.pt"}
+
+
 @pytest.mark.parametrize(
     ("document", "told"),
     [
         ("{", "not JSON"),
         ("[]", "schema"),
+        ("[" * 100_000, "not JSON"),
+        ('{"schema": ' + "7" * 5000 + "}", "not JSON"),
         (json.dumps({"schema": "comfywatchman-plan/9", "models": []}), "comfywatchman-plan/9"),
-        (json.dumps({"schema": SCHEMA, "models": [{"folder": "loras", "name": "../x.safetensors"}]}), "not a safe"),
-        (json.dumps({"schema": SCHEMA, "models": [{"folder": "../loras", "name": "x.safetensors"}]}), "not a safe"),
-        (json.dumps({"schema": SCHEMA, "models": [{"folder": "loras", "name": "x.py"}]}), "no model file"),
-        (json.dumps({"schema": SCHEMA, "models": [{"folder": "loras", "name": "x.pt", "sha256": "zz"}]}), "sha256"),
-        (json.dumps({"schema": SCHEMA, "models": 5}), "cannot be used"),
-        (json.dumps({"schema": SCHEMA, "models": [{"name": "x.pt"}]}), "folder"),
+        (json.dumps({"schema": ["\x1b[31m"] * 9999}), "schema"),
+        (json.dumps({"schema": SCHEMA, "models": 5}), "models is no list"),
+        (json.dumps({"schema": SCHEMA, "models": {"folder": "loras"}}), "models is no list"),
+        (json.dumps({"schema": SCHEMA, "models": [0] * 100_001}), "models is no list"),
+        (json.dumps({"schema": SCHEMA, "models": [], "pad": " " * (16 << 20)}), "more than 16777216 bytes"),
+        (of(X, None), r"models\[1\] is no object"),
+        (of({**X, "name": "../x.safetensors"}), "not a safe"),
+        (of({**X, "name": "a/../../x.safetensors"}), "not a safe"),
+        (of({**X, "name": "C:\\x.safetensors"}), "not a safe"),
+        (of({**X, "name": "x\ud800.safetensors"}), "not a safe"),
+        (of({**X, "folder": "../loras"}), "not a safe"),
+        (of({**X, "name": "x.py"}), "no model file"),
+        (of({**X, "name": 5}), r"models\[0\].name is '5'"),
+        (of({**X, "folder": {"a": 1}}), r"models\[0\].folder is"),
+        (of({"name": "x.pt"}), "folder"),
+        (of({"folder": "loras"}), "name"),
+        (of({**X, "sha256": "zz"}), "sha256"),
+        (of({**X, "sha256": 5}), "sha256 is '5'"),
+        (of({**X, "size": -1}), "size is '-1'"),
+        (of({**X, "size": True}), "size is 'True'"),
+        (of({**X, "size": "12"}), "size is '12'"),
+        (of({**X, "size": 1.5}), "size is '1.5'"),
+        (of({**X, "size": 1 << 70}), "size is"),
+        (of({**X, "size": float("nan")}), "size is 'nan'"),
+        (of({**X, "size": float("inf")}), "size is 'inf'"),
+        (of({**X, "match": "surely"}), "no such match"),
+        (of({**X, "url": ["https://example.org/x"]}), "url is"),
+        (of({**X, "url": "https://example.org/" + "x" * 5000}), "url is"),
+        (of({**X, "workflows": "a.json"}), "workflows is"),
+        (of({**X, "workflows": [1]}), "workflows is"),
+        (of(X, {**X, "sha256": "0" * 64}), "stands in it twice"),
+        (of(X, {**X, "name": "X.pt"}), "stands in it twice"),
+        (of(X).replace('"folder"', '"name": "y.pt", "folder"'), "'name' stands twice in one object"),
     ],
+    ids=lambda value: value[:60] if len(value) < 200 else f"{value[:40]}…",
 )
 def test_a_file_that_is_no_sound_plan_is_refused_with_the_reason(tmp_path: Path, document: str, told: str) -> None:
     (tmp_path / "plan.json").write_text(document)
 
-    with pytest.raises(UsageError, match=told):
+    with pytest.raises(UsageError, match=told) as caught:
         read_plan(tmp_path / "plan.json")
+    assert len(str(caught.value)) < 1000
+    assert str(caught.value).isprintable()
 
 
 def test_what_a_newer_version_wrote_beside_is_ignored(tmp_path: Path) -> None:

@@ -10,18 +10,24 @@ import json
 from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath
 
-from attrs import asdict, field, frozen
+from attrs import asdict, field, fields, frozen
 
 from .addresses import redact
 from .atomic import write_text
 from .backends import CORE
 from .errors import UnsafeName, UsageError
 from .models import Candidate, Digest, Match, ModelRequest, NodeRef
-from .names import has_model_extension, safe_name
+from .names import has_model_extension, safe_name, same_name_key
 from .report import Entry, Status
 
 SCHEMA = "comfywatchman-plan/1"
-_LARGEST = 64 << 20
+_LARGEST = 16 << 20
+_MOST = 100_000
+"""Rows: more than the largest collection of models that anybody has told of."""
+_LONGEST = 4096
+_NO_FILE = 1 << 63
+"""No file system has a file of so many bytes."""
+_HINT = "Correct it, or write a new one with `comfywatchman plan -o FILE`."
 
 
 def _match(label: str) -> str:
@@ -152,47 +158,73 @@ def write_plan(plan: Plan, path: Path) -> None:
 def read_plan(path: Path) -> Plan:
     """Read a plan file; keys that a newer version wrote are ignored.
 
-    :raises UsageError: It cannot be read, is of another schema, or holds something unsafe.
+    :raises UsageError: It cannot be read, is of another schema, or holds something unsafe or twice.
     """
     try:
         with open(path, "rb") as file:
             data = file.read(_LARGEST + 1)
-        document = json.loads(data if len(data) <= _LARGEST else b"")
+        if len(data) > _LARGEST:
+            raise _unusable(path, f"it has more than {_LARGEST} bytes")
+        document = json.loads(data, object_pairs_hook=_once)
     except OSError as error:
         raise UsageError(f"the plan {path} cannot be read: {error.strerror}", hint="Check --plan.") from error
     except (ValueError, RecursionError) as error:
-        raise UsageError(
-            f"{path} is not a plan: it is not JSON", hint="Write one with `comfywatchman plan -o FILE`."
-        ) from error
+        told = str(error)[:200] if isinstance(error, _Repeated) else "it is not JSON"
+        raise UsageError(f"{path} is not a plan: {told}", hint=_HINT) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if schema != SCHEMA:
         raise UsageError(
-            f"{path} is not a plan that this version reads: its schema is {schema!r}, not {SCHEMA!r}",
-            hint="Write one with `comfywatchman plan -o FILE`.",
+            f"{path} is not a plan that this version reads: its schema is {str(schema)[:80]!a}, not {SCHEMA!r}",
+            hint=_HINT,
         )
-    return Plan(_structured(document, path))
+    rows = document.get("models", [])
+    if not isinstance(rows, list) or len(rows) > _MOST:
+        raise _unusable(path, f"models is no list of at most {_MOST} rows")
+    files: dict[tuple[str, str], PlannedFile] = {}
+    for number, row in enumerate(rows):
+        one = _row(row, path, f"models[{number}]")
+        if files.setdefault((one.folder, same_name_key(one.name)), one) is not one:
+            raise _unusable(path, f"models[{number}]: {one.folder}/{one.name} stands in it twice")
+    return Plan(tuple(sorted(files.values(), key=lambda one: (one.folder, one.name))))
 
 
-def _structured(document: dict[str, object], path: Path) -> tuple[PlannedFile, ...]:
-    from cattrs import BaseValidationError, Converter, transform_error
+class _Repeated(ValueError):
+    """One key stands in an object twice: a person reads the first, and a program the last."""
 
+
+def _once(members: list[tuple[str, object]]) -> dict[str, object]:
+    document = dict(members)
+    if len(document) < len(members):
+        keys = [key for key, _ in members]
+        raise _Repeated(f"{next(key for key in keys if keys.count(key) > 1)[:80]!a} stands twice in one object")
+    return document
+
+
+def _row(row: object, path: Path, where: str) -> PlannedFile:
+    """Read one model; ``null`` counts as absent.
+
+    Types are held to, because a converter would make a text of a number, and a number of ``true``.
+    """
+    if not isinstance(row, dict):
+        raise _unusable(path, f"{where} is no object")
+    known = {one.name: row[one.name] for one in fields(PlannedFile) if row.get(one.name) is not None}
+    for key, value in known.items():
+        if key == "size":
+            is_sound = type(value) is int and 0 <= value < _NO_FILE
+        elif key == "workflows":
+            is_sound = isinstance(value, list) and all(isinstance(text, str) for text in value)
+        else:
+            is_sound = isinstance(value, str) and len(value) <= _LONGEST
+        if not is_sound:
+            raise _unusable(path, f"{where}.{key} is {str(value)[:80]!a}")
     try:
-        files = Converter().structure(document.get("models", []), tuple[PlannedFile, ...])
-    except (BaseValidationError, UnsafeName) as error:
-        mistakes = transform_error(error, format_exception=lambda one, _: str(one)) if error else []
-        raise UsageError(
-            f"the plan {path} cannot be used: {'; '.join(mistakes)[:500]}",
-            hint="Correct it, or write a new one with `comfywatchman plan -o FILE`.",
-        ) from error
-    except (TypeError, ValueError) as error:
-        raise UsageError(
-            f"the plan {path} cannot be used: {error}",
-            hint="Correct it, or write a new one with `comfywatchman plan -o FILE`.",
-        ) from error
-    for one in files:
-        if not has_model_extension(one.name):
-            raise UsageError(
-                f"the plan {path} names {one.name!a}, which is no model file",
-                hint="Correct it, or write a new one with `comfywatchman plan -o FILE`.",
-            )
-    return tuple(sorted(files, key=lambda one: (one.folder, one.name)))
+        one = PlannedFile(**{**known, "workflows": tuple(known.get("workflows", ()))})
+    except (UnsafeName, ValueError, TypeError) as error:
+        raise _unusable(path, f"{where}: {str(error)[:300]}") from error
+    if not has_model_extension(one.name):
+        raise _unusable(path, f"{where}: {one.name!a} is no model file")
+    return one
+
+
+def _unusable(path: Path, why: str) -> UsageError:
+    return UsageError(f"the plan {path} cannot be used: {why}", hint=_HINT)

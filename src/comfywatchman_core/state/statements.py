@@ -44,6 +44,7 @@ class Statements:
         self._now = now
         self._lock = threading.Lock()
         self._rows: dict[tuple[str, str], tuple[Statement, float]] | None = None
+        self._is_pruned = False
 
     def recall(self, sha256: str, label: str, *, online: bool) -> Statement | None:
         """What was said of a file with that digest and label.
@@ -69,6 +70,13 @@ class Statements:
                 rows.append((*fields, seal(*fields)))
         if rows:
             self._database.write(f"INSERT OR REPLACE INTO statements ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?)", rows)
+            self._prune()
+
+    def _prune(self) -> None:
+        """Once a run, and after something was written."""
+        with self._lock:
+            is_done, self._is_pruned = self._is_pruned, True
+        if not is_done:
             last = "SELECT noted FROM statements ORDER BY noted DESC LIMIT 1 OFFSET ?"
             self._database.write(f"DELETE FROM statements WHERE noted < ({last})", [(MOST,)])
 
