@@ -423,6 +423,65 @@ class TestOwners:
         assert owner is not None
         assert owner.lives(time.time() - silent) is lives
 
+    @pytest.mark.parametrize("hours", [-1, 1])
+    def test_a_wrong_clock_of_this_host_takes_no_place_from_an_owner_elsewhere(
+        self, final: Path, monkeypatch: pytest.MonkeyPatch, hours: int
+    ) -> None:
+        """The file system writes the times of heartbeats, and is asked for its own."""
+        abandoned(final, evolve(Owner.current(), host="elsewhere"))
+        clock = time.time
+        monkeypatch.setattr(claims.time, "time", lambda: clock() + hours * 3600)
+
+        with pytest.raises(BackendError, match="another process"), Staging().claim(final, wait=False):
+            pass
+
+    def test_where_owners_write_the_time_themselves_heartbeats_that_go_on_are_believed_and_not_their_time(
+        self, final: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(claims, "HEARTBEAT", 0.1)
+        place = abandoned(final, evolve(Owner.current(), host="elsewhere"))
+        watch, behind = claims.Watch(), time.time() - 3600
+
+        for beat in range(40):
+            os.utime(place / "owner-1.json", (0, behind + beat))
+            assert claims.claim(place, watch) is None
+            time.sleep(0.01)
+        until = time.monotonic() + 10
+        while (owned := claims.claim(place, watch)) is None and time.monotonic() < until:
+            time.sleep(0.01)
+
+        assert owned is not None
+
+    def test_an_owner_elsewhere_that_is_silent_for_hours_is_waited_for_no_more(self, final: Path) -> None:
+        place = abandoned(final, evolve(Owner.current(), host="elsewhere"))
+        os.utime(place / "owner-1.json", (0, time.time() - 8000))
+
+        with Staging().claim(final, wait=False) as stage:
+            assert stage.target.read_bytes() == b"half"
+
+    def test_who_was_only_asleep_writes_to_no_file_that_another_one_published(self, final: Path) -> None:
+        place = abandoned(final, evolve(Owner.current(), host="elsewhere"))
+        os.utime(place / "owner-1.json", (0, time.time() - 8000))
+        with (place / "part").open("r+b") as asleep:
+            with Staging().claim(final) as stage:
+                stage.publish()
+            asleep.write(b"LATE")
+
+        assert final.read_bytes() == b"half"
+
+    def test_who_lost_its_place_learns_it_at_its_next_heartbeat_and_drops_nothing_of_the_others(
+        self, final: Path
+    ) -> None:
+        with Staging().claim(final) as stage:
+            stage.target.write_bytes(b"half")
+            (stage.target.parent / "owner-2.json").write_text(Owner.current().write())
+
+            stage.beat()
+            stage.discard()
+
+            assert stage.lost
+            assert stage.target.read_bytes() == b"half"
+
     def test_owners_show_that_they_live(self, final: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setattr(staging, "HEARTBEAT", 0.01)
         keeper = Staging()

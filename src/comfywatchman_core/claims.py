@@ -12,22 +12,41 @@ import os
 import re
 import shutil
 import stat
+import tempfile
 import time
 from contextlib import suppress
 from pathlib import Path
 
-from .owners import Owner
+from .owners import HEARTBEAT, SILENT_ELSEWHERE, Owner
 
 _NOTE = re.compile(r"owner-(\d{1,9})\.json")
 _UNREADABLE_FOR = 5.0
 """Seconds that a note may be unreadable, because it is being written, before it counts as torn."""
+_WRONG_CLOCKS = 7200.0
+"""Seconds by which the clocks of two hosts may differ, where the file system leaves it to them to write the time."""
+
+
+class Watch:
+    """Whether the heartbeats of other hosts go on while somebody waits, which no clock of theirs can hide."""
+
+    def __init__(self) -> None:
+        self._seen: dict[Path, tuple[int, float]] = {}
+
+    def still(self, note: Path, beat: int) -> float:
+        """Seconds for which the last heartbeat has been *beat*, as far as was watched."""
+        now = time.monotonic()
+        seen, since = self._seen.get(note, (beat, now))
+        self._seen[note] = (beat, since if seen == beat else now)
+        return now - self._seen[note][1]
 
 
 class Claim:
     """A note of this process in *place*."""
 
-    def __init__(self, place: Path, note: str, status: os.stat_result) -> None:
+    def __init__(self, place: Path, note: str, status: os.stat_result, *, from_afar: bool = False) -> None:
         self.place = place
+        self.from_afar = from_afar
+        """An owner that cannot be looked at was silent for long. It may only have slept, and have files open here."""
         # Created with 0666, it shows what the umask leaves of that; os.umask() cannot be read without changing it.
         self.mode = stat.S_IMODE(status.st_mode) & 0o666
         """Permissions that a new file gets here."""
@@ -72,12 +91,13 @@ class Claim:
             os.rmdir(self.place)
 
 
-def claim(place: Path) -> Claim | None:
+def claim(place: Path, watch: Watch | None = None) -> Claim | None:
     """Become the owner of *place*; ``None`` while somebody else is.
 
     Whoever created a note looks again: if a living owner is there after all
     (the place was given up and claimed anew in between), it steps back.
 
+    :param watch: Of those who wait, and try again: the same one each time.
     :raises OSError: The directory cannot be made, or something else has its name.
     """
     while True:
@@ -87,8 +107,9 @@ def claim(place: Path) -> Claim | None:
             if not stat.S_ISDIR(os.lstat(place).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(place))
             notes = notes_in(place)
-            if any(_lives(place / note) for note in notes):
+            if any(_lives(place / note, watch or Watch()) for note in notes):
                 return None
+            from_afar = any(_is_from_afar(place / note) for note in notes)
             mine = f"owner-{_number(notes[-1]) + 1 if notes else 1}.json"
             descriptor = os.open(place / mine, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             try:
@@ -96,17 +117,17 @@ def claim(place: Path) -> Claim | None:
                 status = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
-            if any(_lives(place / note) for note in notes_in(place) if note != mine):
+            if any(_lives(place / note, watch or Watch()) for note in notes_in(place) if note != mine):
                 Claim(place, mine, status).withdraw()
                 return None
-            return Claim(place, mine, status)
+            return Claim(place, mine, status, from_afar=from_afar)
         except (FileExistsError, FileNotFoundError):
             continue  # somebody else was quicker, or gave the place up at this moment: look again
 
 
 def is_claimed(place: Path) -> bool:
     """Say whether a living process works in *place*."""
-    return any(_lives(place / note) for note in notes_in(place))
+    return any(_lives(place / note, Watch()) for note in notes_in(place))
 
 
 def notes_in(place: Path) -> list[str]:
@@ -130,10 +151,34 @@ def _number(note: str) -> int:
     return int(found.group(1)) if found else 0
 
 
-def _lives(note: Path) -> bool:
+def _lives(note: Path, watch: Watch) -> bool:
     try:
-        beat = note.stat().st_mtime
+        status = note.stat()
         owner = Owner.read(note.read_text("utf-8", "replace"))
     except FileNotFoundError:
         return False
-    return time.time() - beat < _UNREADABLE_FOR if owner is None else owner.lives(beat)
+    beat = status.st_mtime
+    if owner is None:
+        return _clock(note.parent) - beat < _UNREADABLE_FOR
+    if not owner.is_elsewhere:
+        return owner.lives(beat)
+    silent = _clock(note.parent) - beat
+    if silent >= SILENT_ELSEWHERE + _WRONG_CLOCKS:
+        return False
+    still = watch.still(note, status.st_mtime_ns)
+    return still < (3 * HEARTBEAT if silent >= SILENT_ELSEWHERE else SILENT_ELSEWHERE)
+
+
+def _is_from_afar(note: Path) -> bool:
+    with suppress(OSError):
+        owner = Owner.read(note.read_text("utf-8", "replace"))
+        here = Owner.current()
+        return owner is None or (owner.host, owner.space) != (here.host, here.space)
+    return False
+
+
+def _clock(place: Path) -> float:
+    """The time by the clock that writes times into *place*: that of the server, where there is one."""
+    with suppress(OSError), tempfile.TemporaryFile(dir=place.parent) as file:
+        return os.fstat(file.fileno()).st_mtime
+    return time.time()

@@ -280,8 +280,13 @@ class Delivery:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             reused = self._reused(job, request, offer, stage)
             if reused is None:
-                with self.turns(found_by, self.around.cancelled):
-                    artifact, verification = self._transferred(job, request, offer, stage)
+                job.conversation.around = evolve(self.around, cancelled=lambda: stage.lost or self.around.cancelled())
+                try:
+                    with self.turns(found_by, self.around.cancelled):
+                        artifact, verification = self._transferred(job, request, offer, stage)
+                except Cancelled:
+                    stage.check_owned()
+                    raise
             else:
                 artifact, verification = reused.artifact, reused.verification
             if os.path.lexists(final):

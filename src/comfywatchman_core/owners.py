@@ -60,13 +60,19 @@ class Owner:
     def write(self) -> str:
         return json.dumps(asdict(self))
 
-    def lives(self, last_beat: float) -> bool:
+    @property
+    def is_elsewhere(self) -> bool:
+        """It runs on another host, which has a clock of its own."""
+        return self.host != Owner.current().host
+
+    def lives(self, last_beat: float, *, now: float | None = None) -> bool:
         """Say whether the process may still be writing.
 
         :param last_beat: Unix time of its last heartbeat.
+        :param now: Unix time by the clock that the heartbeat was written with; by default this host's.
         """
         here = Owner.current()
-        age = time.time() - last_beat
+        age = (time.time() if now is None else now) - last_beat
         if (self.host, self.boot, self.space) == (here.host, here.boot, here.space):
             if self.started:
                 return _started(self.pid) == self.started

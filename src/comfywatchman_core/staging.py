@@ -14,6 +14,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import shutil
 import stat
 import threading
 import time
@@ -21,7 +22,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from .claims import Claim, claim, empty
+from .claims import Claim, Watch, claim, empty
 from .disk import as_disk_error, sync_directory
 from .errors import BackendError, Cancelled, ErrorCode
 from .owners import HEARTBEAT
@@ -53,6 +54,8 @@ class Stage:
         """Where the bytes go."""
         self.waited = waited
         """Another process held the place first: what it did must be looked at before anything is transferred."""
+        self.lost = False
+        """This process was silent for long, and another one has the place: there is nothing more to do here."""
         self._claim = owned
 
     def publish(self, replace: bool = False, *, keep_mode: bool = False) -> Path:
@@ -64,7 +67,7 @@ class Stage:
         :raises BackendError: ``conflict``: a different file appeared; ``busy``: the place was taken over;
             ``disk_full`` or ``read_only``. The bytes stay in the staging place.
         """
-        self._check_owned()
+        self.check_owned()
         try:
             if not keep_mode:
                 self._seal(replace)
@@ -114,20 +117,23 @@ class Stage:
         self.target.unlink()
 
     def discard(self) -> None:
-        """Drop the bytes and what is known of them."""
+        """Drop the bytes and what is known of them, unless they are another's by now."""
         with suppress(OSError):  # what cannot be removed now is a leftover that `clean` lists
-            empty(self._claim.place)
+            if self._claim.holds():
+                empty(self._claim.place)
 
     def quarantine(self, sha256: str = "") -> Path:
         """Put refused bytes aside as ``NAME.bad-SHA8``, for the user to look at; an older one makes room.
 
         :param sha256: Of the bytes; computed where it is not known.
         """
+        self.check_owned()
         bad = put_aside(self.target, self.final, sha256 or _sha256(self.target))
         self.discard()
         return bad
 
-    def _check_owned(self) -> None:
+    def check_owned(self) -> None:
+        """:raises BackendError: ``busy``: another process holds the place by now."""
         if not self._claim.holds():
             raise BackendError(
                 f"another process took over the download of {self.final}",
@@ -136,8 +142,9 @@ class Stage:
             )
 
     def beat(self) -> None:
-        """Show that the owner lives."""
+        """Show that the owner lives, and find out whether it was taken for dead meanwhile."""
         self._claim.beat()
+        self.lost = not self._claim.holds()
 
     def release(self) -> None:
         """Give the place back: with its bytes where some have arrived, and without a trace otherwise."""
@@ -197,8 +204,8 @@ class Staging:
         place = staging_place(final)
         try:
             final.parent.mkdir(parents=True, exist_ok=True)
-            waited = False
-            while (owned := claim(place)) is None:
+            waited, watch = False, Watch()
+            while (owned := claim(place, watch)) is None:
                 if not wait:
                     raise _busy(final)
                 if not waited:
@@ -217,6 +224,8 @@ class Staging:
                 self._beats.start()
         try:
             _drop_foreign(stage.target)
+            if owned.from_afar:
+                _detach(stage.target)
             yield stage
         finally:
             with self._lock:
@@ -256,6 +265,18 @@ def _drop_foreign(target: Path) -> None:
             target.unlink()
         except OSError as error:
             raise as_disk_error(error, target) from error
+
+
+def _detach(target: Path) -> None:
+    """Make the bytes so far a file of our own: a process that wakes up on another host writes to the old one."""
+    if regular_file(target) is None:
+        return
+    copy = target.with_name("copy")
+    try:
+        shutil.copyfile(target, copy)
+        os.replace(copy, target)
+    except OSError as error:
+        raise as_disk_error(error, target) from error
 
 
 def _replace(source: Path, target: Path) -> None:
