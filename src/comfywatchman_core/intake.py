@@ -138,7 +138,7 @@ def _new_folder(key: str, folders: ModelFolders) -> Problem | None:
     near = get_close_matches(head, known, 1)
     return Problem(
         about=key,
-        message=f"no folder for models that is known here is called {addresses.printable(key)}: {roots[0]} would be made",
+        message=f"no folder for models known here is called {addresses.printable(key)}: {roots[0]} would be made",
         hint=f"Is {near[0]} meant?" if near else None,
         code="folder",
     )

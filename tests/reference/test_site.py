@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 import yaml
@@ -34,3 +35,13 @@ def test_a_warning_of_the_site_is_an_error() -> None:
 
     assert site["strict"] is True
     assert {level for kind in site["validation"].values() for level in kind.values()} == {"warn"}
+
+
+def test_the_pictures_show_light_and_dark_and_load_nothing() -> None:
+    pictures = sorted(DOCS.rglob("*.svg"))
+
+    assert pictures
+    for picture in pictures:
+        text = picture.read_text("utf-8")
+        assert "prefers-color-scheme: dark" in text
+        assert not re.search(r"<script|href|url\(\s*[\"']?(?!#)|@import", text)
