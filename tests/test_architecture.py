@@ -229,7 +229,7 @@ class TestModules:
 
 
 class TestBackEnds:
-    @pytest.mark.parametrize("plugin", ["civitai", "huggingface", "directid"])
+    @pytest.mark.parametrize("plugin", ["civitai", "huggingface", "directid", "mirror"])
     def test_a_back_end_uses_the_public_names_and_nothing_deeper(self, plugin: str) -> None:
         """The same that third parties have."""
         place = TREE / "plugins" / plugin
@@ -249,12 +249,12 @@ class TestBackEnds:
                         deeper = alias.name.startswith(f"{PACKAGE}.") and alias.name != f"{PACKAGE}.testing"
                         assert not deeper, f"{path} imports {alias.name}"
 
-    @pytest.mark.parametrize("plugin", ["civitai", "huggingface", "directid"])
+    @pytest.mark.parametrize("plugin", ["civitai", "huggingface", "directid", "mirror"])
     def test_a_back_end_imports_nothing_heavy_before_it_is_used(self, plugin: str) -> None:
         place = TREE / "plugins" / plugin / "src"
         if not place.is_dir():
             pytest.skip("the tree of the back ends is not here")
-        heavy = {"requests", "urllib3", "httpx", "httpx2", "huggingface_hub", "hf_xet", "aiohttp", "tqdm"}
+        heavy = {"requests", "urllib3", "httpx", "httpx2", "huggingface_hub", "hf_xet", "aiohttp", "tqdm", "fsspec", "paramiko"}
         for path in sources(place):
             if path.name == "chunk_child.py":
                 continue  # the program of a process of its own

@@ -20,6 +20,7 @@ SOURCES = {
     "comfywatchman-civitai": ROOT / "plugins" / "civitai",
     "comfywatchman": ROOT / "meta",
     "comfywatchman-fleet": ROOT / "plugins" / "fleet",
+    "comfywatchman-mirror": ROOT / "plugins" / "mirror",
     "comfywatchman-shelf": ROOT / "examples" / "shelf",
 }
 """Distribution → where it is built. The last one stands for everybody else's."""

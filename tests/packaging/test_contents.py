@@ -25,11 +25,12 @@ IMPORTED = {
     "comfywatchman-huggingface": "plugins/huggingface/src",
     "comfywatchman-civitai": "plugins/civitai/src",
     "comfywatchman-fleet": "plugins/fleet/src",
+    "comfywatchman-mirror": "plugins/mirror/src",
     "comfywatchman-shelf": "examples/shelf/src",
 }
 PLUGINS = ("comfywatchman-directid", "comfywatchman-huggingface", "comfywatchman-civitai")
 OURS = ("comfywatchman-core", *PLUGINS, "comfywatchman")
-APART = ("comfywatchman-fleet",)
+APART = ("comfywatchman-fleet", "comfywatchman-mirror")
 """Not brought by ``comfywatchman``: who has one machine pays for none of it."""
 
 
@@ -108,15 +109,14 @@ def test_the_version_of_the_package_is_the_one_that_its_module_states(
     assert metadata_of(wheels[distribution])["Version"] == stated[1]
 
 
-@pytest.mark.parametrize("distribution", PLUGINS)
+@pytest.mark.parametrize("distribution", [*PLUGINS, "comfywatchman-mirror"])
 def test_a_plugin_names_one_back_end_and_a_range_of_the_core(wheels: Mapping[str, Path], distribution: str) -> None:
     name, package = distribution.removeprefix("comfywatchman-"), distribution.replace("-", "_")
     needed = {one.name: one for one in map(Requirement, metadata_of(wheels[distribution]).get_all("Requires-Dist", []))}
 
-    assert read_from(wheels[distribution], "entry_points.txt").split("\n\n")[0].splitlines() == [
-        f"[{GROUP}]",
-        f"{name} = {package}:backend",
-    ]
+    sections = read_from(wheels[distribution], "entry_points.txt").strip().split("\n\n")
+
+    assert [one.splitlines() for one in sections if GROUP in one] == [[f"[{GROUP}]", f"{name} = {package}:backend"]]
     assert {one.operator for one in needed["comfywatchman-core"].specifier} == {">=", "<"}
     assert not set(needed) & set(OURS) - {"comfywatchman-core"}
 

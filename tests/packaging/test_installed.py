@@ -12,8 +12,9 @@ from .conftest import Environment
 
 pytestmark = pytest.mark.slow
 
-PRIORITIES = {"directid": 90, "shelf": 80, "huggingface": 60, "civitai": 50, "core": -1000}
-PLUGINS = ("directid", "huggingface", "civitai", "shelf")
+PRIORITIES = {"mirror": 95, "directid": 90, "shelf": 80, "huggingface": 60, "civitai": 50, "core": -1000}
+PLUGINS = ("directid", "huggingface", "civitai", "mirror", "shelf")
+EVERYTHING = ("comfywatchman", "comfywatchman-mirror", "comfywatchman-shelf", "comfywatchman-core[testing]")
 
 Making = Callable[..., Environment]
 
@@ -90,7 +91,7 @@ def test_the_module_is_the_command(environment_with: Making) -> None:
 
 @pytest.mark.parametrize("name", PLUGINS)
 def test_every_back_end_keeps_the_contract_as_it_is_installed(environment_with: Making, name: str) -> None:
-    everything = environment_with("comfywatchman", "comfywatchman-shelf", "comfywatchman-core[testing]")
+    everything = environment_with(*EVERYTHING)
     tests = Path("examples" if name == "shelf" else "plugins", name, "tests", "test_contract.py")
 
     told = everything.run_in_tree("python", "-m", "pytest", "-q", tests)
@@ -100,7 +101,7 @@ def test_every_back_end_keeps_the_contract_as_it_is_installed(environment_with: 
 
 
 def test_the_tests_above_are_about_the_installed_packages(environment_with: Making) -> None:
-    everything = environment_with("comfywatchman", "comfywatchman-shelf", "comfywatchman-core[testing]")
+    everything = environment_with(*EVERYTHING)
     modules = ["comfywatchman_core", "comfywatchman_shelf", *(f"comfywatchman_{name}" for name in PLUGINS)]
 
     places = everything.run_in_tree(

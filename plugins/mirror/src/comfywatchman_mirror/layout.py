@@ -23,7 +23,7 @@ MARKER = "comfywatchman-mirror.json"
 BYTES, FACTS, NAMES, INCOMING = "sha256", "facts", "names", "incoming"
 LARGEST_DOCUMENT = 64 << 10
 """Bytes that are read of a document; a real one has a few hundred."""
-MOST_PLACES = 64
+MOST_PLACES = 16
 """Different files that may have one name."""
 _LONGEST_TEXT = 4096
 _LARGEST_FILE = 1 << 42
