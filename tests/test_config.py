@@ -351,3 +351,30 @@ class TestEffective:
         told = self.shown(Config.load(environ={}, file=tmp_path / "config.toml"))
 
         assert told["plugins"] == (False, str(tmp_path / "config.toml"))
+
+
+class TestAUserWithoutAHome:
+    @pytest.fixture(autouse=True)
+    def _nobody(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        pwd = pytest.importorskip("pwd")
+        for name in ("HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME"):
+            monkeypatch.delenv(name)
+
+        def unknown(number: int) -> None:
+            raise KeyError(number)
+
+        monkeypatch.setattr(pwd, "getpwuid", unknown)
+
+    def test_has_settings_and_state_all_the_same(self) -> None:
+        config = Config.load(environ={})
+
+        assert config.state == Path("/.local/state/comfywatchman")
+
+    def test_may_write_a_path_with_a_tilde(self) -> None:
+        assert Config.load(environ={"COMFYWATCHMAN_STATE_DIR": "~/state"}).state == Path("~/state")
+
+
+def test_settings_that_cannot_be_reached_are_none(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_CONFIG_HOME", f"/{'x' * 300}")
+
+    assert Config.load(environ={}).comfyui is None

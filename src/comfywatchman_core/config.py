@@ -16,6 +16,9 @@ from .models import Match
 Rate = NewType("Rate", int)
 """Bytes a second; 0 is no limit."""
 
+HOMELESS = Path("/")
+"""The home of a user who has none, as containers have it. Nobody but the administrator can put settings there."""
+
 _LONGEST = 1_000_000.0
 """Seconds. More than a week is a mistake, and infinity is no number to wait for."""
 
@@ -31,11 +34,11 @@ def read_rate(text: str | int) -> Rate:
 
 
 def _path(text: str | os.PathLike[str] | None) -> Path | None:
-    return None if text is None else Path(text).expanduser()
+    return None if text is None else Path(os.path.expanduser(text))
 
 
 def _paths(texts: Sequence[str | os.PathLike[str]]) -> tuple[Path, ...]:
-    return tuple(Path(text).expanduser() for text in texts)
+    return tuple(Path(os.path.expanduser(text)) for text in texts)
 
 
 def _texts(given: str | Sequence[str]) -> tuple[str, ...]:
@@ -184,7 +187,10 @@ class Config:
             return self.state_dir
         from platformdirs import user_state_path
 
-        return user_state_path("comfywatchman", appauthor=False)
+        try:
+            return user_state_path("comfywatchman", appauthor=False)
+        except RuntimeError:  # neither HOME nor an entry for this user: containers run as any number
+            return HOMELESS / ".local" / "state" / "comfywatchman"
 
     def settings_of(self, backend: str) -> Mapping[str, Any]:
         """The back end's own table."""

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .config import Config, Download, Rate, Rules, read_rate
+from .config import HOMELESS, Config, Download, Rate, Rules, read_rate
 from .errors import UsageError
 
 _PREFIX = "COMFYWATCHMAN_"
@@ -37,7 +37,7 @@ def read_settings(
     warnings: list[str] = []
     if use_file:
         path, demanded = _file(file, environ)
-        if demanded or path.is_file():
+        if demanded or os.path.isfile(path):  # a directory that may not be looked into is not the user's
             document = _read_toml(path)
             _overlay(values, origins, _flatten(document), str(path))
             if _has_secret(document) and _is_shared(path):
@@ -54,7 +54,10 @@ def user_file() -> Path:
     """The user's settings file, whether it exists or not."""
     from platformdirs import user_config_path
 
-    return user_config_path("comfywatchman", appauthor=False) / "config.toml"
+    try:
+        return user_config_path("comfywatchman", appauthor=False) / "config.toml"
+    except RuntimeError:
+        return HOMELESS / ".config" / "comfywatchman" / "config.toml"
 
 
 def is_secret(name: str) -> bool:
@@ -64,7 +67,7 @@ def is_secret(name: str) -> bool:
 
 def _file(file: str | os.PathLike[str] | None, environ: Mapping[str, str]) -> tuple[Path, bool]:
     named = file or environ.get(_PREFIX + "CONFIG")
-    return (Path(named).expanduser(), True) if named else (user_file(), False)
+    return (Path(os.path.expanduser(named)), True) if named else (user_file(), False)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:

@@ -191,6 +191,18 @@ def test_a_log_of_garbage_does_no_harm(path: Path, told: list[str]) -> None:
     assert told == []
 
 
+@pytest.mark.parametrize("left", [("-wal", "-shm"), ("-wal",), ("-shm",), ("-journal",)], ids="".join)
+def test_what_a_lost_database_leaves_beside_it_does_no_harm(path: Path, told: list[str], left: tuple[str, ...]) -> None:
+    path.parent.mkdir()
+    for suffix in left:
+        Path(f"{path}{suffix}").write_bytes(os.urandom(32_768))
+
+    database = Database(path, tell=told.append)
+    assert database.write(PUT, [row("a")])
+    assert database.read(ALL) == [("a",)]
+    assert told == []
+
+
 def test_an_empty_file_is_a_new_database(path: Path, told: list[str]) -> None:
     path.parent.mkdir()
     path.touch()
@@ -364,3 +376,16 @@ def test_many_threads_share_one_database(path: Path, told: list[str]) -> None:
 
     assert len(database.read(ALL)) == 160
     assert told == []
+
+
+def test_a_disk_that_takes_no_more_is_told_once_and_what_is_there_is_kept(path: Path, told: list[str]) -> None:
+    filled(path, 2000)
+    database = Database(path, tell=told.append)
+    database.read("PRAGMA max_page_count = 1")  # SQLite then says what it says of a full disk
+
+    assert not database.write(PUT, [row(f"new-{number:060}") for number in range(2000)])
+    assert not database.write(PUT, [row("another")])
+
+    assert len(told) == 1
+    assert "full" in told[0]
+    assert len(Database(path).read(ALL)) == 2000
