@@ -35,9 +35,17 @@ class Cluster:
         return str(json.loads(self.scheduler_file.read_text())["address"])
 
     def add(
-        self, name: str, *options: str, host: str = "127.0.0.1", environ: Mapping[str, str] | None = None
+        self,
+        name: str,
+        *options: str,
+        host: str = "127.0.0.1",
+        environ: Mapping[str, str] | None = None,
+        mounted: tuple[Path, Path] | None = None,
     ) -> subprocess.Popen[bytes]:
-        """Start a worker that is called *name*."""
+        """Start a worker that is called *name*.
+
+        :param mounted: A directory, and where this worker alone sees it; only root can do that.
+        """
         self.workers[name] = start(
             self.place,
             name,
@@ -47,6 +55,7 @@ class Cluster:
                 *("--local-directory", str(self.place / f"{name}-scratch"), *options),
             ],
             {**self.environ, "XDG_STATE_HOME": str(self.place / f"{name}-state"), **(environ or {})},
+            before=() if mounted is None else ("unshare", "-m", "sh", "-c", _MOUNTED, *map(str, mounted)),
         )
         return self.workers[name]
 
@@ -62,10 +71,24 @@ class Cluster:
             process.wait(10)
 
 
-def start(place: Path, name: str, module: Sequence[str], environ: Mapping[str, str]) -> subprocess.Popen[bytes]:
+_MOUNTED = 'mount --bind "$0" "$1" && shift && exec "$@"'
+
+
+def start(
+    place: Path, name: str, module: Sequence[str], environ: Mapping[str, str], *, before: Sequence[str] = ()
+) -> subprocess.Popen[bytes]:
+    """Run a module in a process whose output goes to ``NAME.log`` in *place*.
+
+    :param before: Words that stand before the command.
+    """
     with (place / f"{name}.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, "-m", *module], env=dict(environ), stdout=log, stderr=log, cwd=place, stdin=-3
+            [*before, sys.executable, "-m", *module],
+            env=dict(environ),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            cwd=place,
         )
 
 

@@ -218,7 +218,11 @@ class Fleet:
         errand = self._errands[key]
         for event in done.settled.events:
             self.tell(event, done.worker, errand.machine)
-        self._settle(key, evolve(done.settled.entry, worker=done.worker))
+        entry = done.settled.entry
+        if self._stopping is not None and entry.error is not None and entry.error.code is ErrorCode.CANCELLED:
+            self._settle_stopped(key)
+        else:
+            self._settle(key, evolve(entry, worker=done.worker))
 
     def _settle_failed(self, key: str, reason: str, hint: str, code: ErrorCode = ErrorCode.BACKEND_FAILED) -> None:
         request = self._errands[key].step.request
