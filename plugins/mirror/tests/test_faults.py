@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import signal
@@ -326,6 +327,42 @@ class TestAPush:
         assert code == 4
         assert lines[-1]["summary"] == {"pushed": 1, "bytes": len(INK), "failed": 1}
         assert "wash.safetensors" in lines[-1]["problems"][0]["message"]
+
+    def test_a_plan_finds_files_whose_directory_is_not_called_like_their_folder(
+        self, disk: Place, models: Path, run: Run, tmp_path: Path
+    ) -> None:
+        (models / "ultralytics" / "bbox").mkdir(parents=True)
+        (models / "ultralytics" / "bbox" / "ink.safetensors").write_bytes(safetensors("a namesake"))
+        (models / "loras" / "ink.safetensors").rename(models / "ultralytics" / "ink.safetensors")
+        plan = tmp_path / "plan.json"
+        plan.write_text(json.dumps(a_plan({"folder": "ultralytics_bbox", "sha256": INK_SHA256, "size": len(INK)})))
+
+        code, lines = run("push", "--plan", str(plan), "--models-dir", str(models), at=disk)
+
+        assert code == 0
+        assert (lines[0]["sha256"], lines[0]["folder"]) == (INK_SHA256, "ultralytics_bbox")
+
+    def test_the_older_names_of_folders_count_as_those_of_today(self, disk: Place, models: Path, run: Run) -> None:
+        (models / "loras").rename(models / "unet")
+
+        _, lines = run("push", "--models-dir", str(models), at=disk)
+
+        assert lines[0]["folder"] == "diffusion_models"
+
+    def test_where_there_are_no_hard_links_no_name_is_lost_either(
+        self, disk: Place, models: Path, run: Run, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        def no_links(*names: object, **options: object) -> None:
+            raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+        monkeypatch.setattr(os, "link", no_links)
+        store = disk.store()
+
+        assert run("push", "--models-dir", str(models), "--verify", at=disk)[0] == 0
+        assert run("push", "--models-dir", str(models), "--verify", at=disk)[0] == 0
+        assert not store.create(name_path("loras", "ink.safetensors", 0), b"other")
+        assert run("check", at=disk)[0] == 0
+        assert [one.path for one in store.walk("incoming")] == []
 
     @pytest.mark.parametrize(
         "text", ["", "[]", "{}", json.dumps({"schema": "comfywatchman-plan/1", "models": [{"name": "../../x"}]})]

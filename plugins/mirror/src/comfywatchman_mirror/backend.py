@@ -31,7 +31,7 @@ from .access import Access
 from .layout import Facts, bytes_path
 from .lending import lend
 from .settings import Settings, unknown_keys
-from .streaming import sha256_of, stream
+from .streaming import arrived, stream
 
 _REFERENCE = re.compile(r"mirror:([0-9a-f]{64})", re.IGNORECASE)
 
@@ -135,8 +135,7 @@ class MirrorBackend:
                 hint="Run `comfywatchman-mirror check --remove`, then push the file again.",
             )
         if settings.scheme == "file" and lend(settings.directory / path, target, settings.link):
-            digest = Digest("sha256", sha256_of(target, context))
-            return Artifact(path=target, size=stored.size, digests=(digest,))
+            return arrived(target, candidate, context)
         sha256 = path.rpartition("/")[2]
         return stream(lambda start: store.pieces(path, start), target, sha256, stored.size, candidate, context)
 

@@ -45,11 +45,18 @@ def planned(plan: Path, models_dir: Path) -> Iterator[LocalFile]:
 
     :raises UsageError: It cannot be read, or is no plan.
     """
+    below: list[Path] | None = None
     for model in read_plan(plan):
         folder, name = str(model["folder"]), str(model["name"])
-        places = [models_dir / directory / name for directory in (folder, *_older_of(folder))]
+        place = models_dir / folder / name
+        if not place.is_file() and model.get("sha256"):
+            # Packs keep models under other directories than their keys say; which file it is, its digest says.
+            below = list(_models_below(models_dir)) if below is None else below
+            same_name = [one for one in below if one.as_posix().endswith(f"/{name}")]
+            same_size = [one for one in same_name if one.stat().st_size == model.get("size")]
+            place = (same_size or same_name or [place])[0]
         yield LocalFile(
-            path=next((place for place in places if place.is_file()), places[0]),
+            path=place,
             folder=folder,
             name=name,
             sha256=model.get("sha256"),
@@ -126,7 +133,3 @@ def _models_below(directory: Path) -> Iterator[Path]:
         for name in sorted(files):
             if name.lower().endswith(_SUFFIXES) and not name.startswith("."):
                 yield Path(here, name)
-
-
-def _older_of(folder: str) -> list[str]:
-    return [older for older, key in _OLDER.items() if key == folder]

@@ -45,13 +45,25 @@ def to_disk(fs: Any, root: str, path: str, source: bytes | Path, sha256: str, ca
         except FileExistsError:
             return False
         except OSError:
-            if os.path.lexists(final):
-                return False
-            os.rename(gathered, final)
+            # FAT and some network shares know no links.
+            if isinstance(source, bytes):
+                return _written_at_once(final, source)
+            if not os.path.lexists(final):  # bytes have the name of their digest: whoever is quicker writes the same
+                os.rename(gathered, final)
         _sync(final.parent)
         return True
     finally:
         gathered.unlink(missing_ok=True)
+
+
+def _written_at_once(final: Path, document: bytes) -> bool:
+    """Create a document under its name. Cut off by a kill, it is one that readers pass over."""
+    try:
+        with open(final, "xb") as file:
+            file.write(document)
+    except FileExistsError:
+        return False
+    return True
 
 
 def to_sftp(fs: Any, root: str, path: str, source: bytes | Path, sha256: str, cancelled: Cancelled) -> bool:

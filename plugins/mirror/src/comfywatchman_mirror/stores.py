@@ -82,6 +82,7 @@ class Store:
             raise BackendError(f"{path} is not in the mirror", code=errors.ErrorCode.NOT_FOUND) from error
         except Exception as error:  # whatever the store's library raises
             _close(fs)
+            self.close()  # what lies idle has ended as well, perhaps: the next attempt connects anew
             raise self._failure(error) from error
         except GeneratorExit:  # left in the middle: answers to what was asked ahead may still be on their way
             _close(fs)
@@ -215,6 +216,8 @@ def _file_system(settings: Settings) -> Any:
     if extra == "s3":
         config = {"connect_timeout": _CONNECT, "read_timeout": _SILENCE, "retries": {"max_attempts": 2}}
         options["config_kwargs"] = {**config, **settings.options.get("config_kwargs", {})}
+        # Parts of 50 MB are read whole, and several files are pushed at a time.
+        options["max_concurrency"] = settings.options.get("max_concurrency", 2)
     return import_module("fsspec").filesystem(settings.scheme, **{**settings.options, **options})
 
 

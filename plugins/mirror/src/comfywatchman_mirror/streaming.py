@@ -113,12 +113,23 @@ def _disk_error(error: OSError, target: Path) -> BackendError:
     )
 
 
-def sha256_of(path: Path, context: Context) -> str:
-    """Hash a file. :raises Cancelled: The caller asked to stop."""
-    digest = hashlib.sha256()
-    with open(path, "rb") as file:
+def arrived(target: Path, candidate: Candidate, context: Context) -> Artifact:
+    """Hash what came to *target* without being copied, and tell of it as of a transfer.
+
+    :raises Cancelled: The caller asked to stop.
+    """
+    digest, received, told = hashlib.sha256(), 0, time.monotonic()
+    size = target.stat().st_size
+    context.emit(events.DownloadStarted(label="", candidate=candidate, resumed_at=0, size=size))
+    with open(target, "rb") as file:
         while piece := file.read(_CHUNK):
             if context.cancelled():
                 raise errors.Cancelled("stopped while hashing")
             digest.update(piece)
-    return digest.hexdigest()
+            received += len(piece)
+            if time.monotonic() - told >= _TOLD_EVERY:
+                told = time.monotonic()
+                context.emit(events.BytesReceived(label="", received=received, size=size))
+    artifact = Artifact(path=target, size=size, digests=(Digest("sha256", digest.hexdigest()),))
+    context.emit(events.DownloadFinished(label="", candidate=candidate, artifact=artifact))
+    return artifact
