@@ -296,13 +296,25 @@ class TestAPush:
         assert [one.path for one in disk.store().walk("incoming")] == []
 
     def test_what_was_gathered_long_ago_is_pruned_and_what_is_new_is_somebodys(self, filled: Place, run: Run) -> None:
-        for name, age in (("old", 100_000), ("new", 0)):
+        for name, age in (("x.0123456789ab", 100_000), ("y.0123456789ab", 0), ("not-ours.txt", 100_000)):
             stored(filled, f"incoming/{name}").write_bytes(b"half")
             os.utime(stored(filled, f"incoming/{name}"), (time.time() - age,) * 2)
 
         run("prune", "--older-than", "9999", "--yes", at=filled)
 
-        assert [path.name for path in stored(filled, "incoming").iterdir()] == ["new"]
+        assert sorted(path.name for path in stored(filled, "incoming").iterdir()) == ["not-ours.txt", "y.0123456789ab"]
+
+    @pytest.mark.parametrize("command", [("list",), ("check", "--remove"), ("prune", "--older-than", "0", "--yes")])
+    def test_a_directory_that_is_no_mirror_is_not_looked_after(
+        self, filled: Place, run: Run, command: tuple[str, ...]
+    ) -> None:
+        """The address may be mistaken, and somebody's files may lie in folders of the same names."""
+        stored(filled, "comfywatchman-mirror.json").unlink()
+
+        code, _ = run(*command, at=filled)
+
+        assert code == 5
+        assert stored(filled, bytes_path(INK_SHA256)).exists()
 
     def test_a_file_that_is_not_what_the_plan_states_is_not_pushed(
         self, disk: Place, models: Path, run: Run, tmp_path: Path
@@ -368,12 +380,12 @@ class TestAPush:
         "text", ["", "[]", "{}", json.dumps({"schema": "comfywatchman-plan/1", "models": [{"name": "../../x"}]})]
     )
     def test_a_plan_that_is_none_is_refused(
-        self, disk: Place, models: Path, run: Run, tmp_path: Path, text: str
+        self, filled: Place, models: Path, run: Run, tmp_path: Path, text: str
     ) -> None:
         (tmp_path / "plan.json").write_text(text)
 
-        assert run("push", "--plan", str(tmp_path / "plan.json"), "--models-dir", str(models), at=disk)[0] == 2
-        assert run("prune", "--plan", str(tmp_path / "plan.json"), "--yes", at=disk)[0] == 2
+        assert run("push", "--plan", str(tmp_path / "plan.json"), "--models-dir", str(models), at=filled)[0] == 2
+        assert run("prune", "--plan", str(tmp_path / "plan.json"), "--yes", at=filled)[0] == 2
 
     def test_facts_tell_where_a_file_is_from_and_hold_no_secret(
         self, disk: Place, models: Path, run: Run, tmp_path: Path
@@ -409,14 +421,17 @@ class TestAPush:
             ("push",),
             ("push", "nowhere.safetensors", "--folder", "loras"),
             ("push", "--plan", "nowhere.json"),
+            ("push", "--models-dir", "nowhere"),
+            ("push", "--models-dir", "nowhere", "--plan", "nowhere.json"),
+            ("check", "--config", "nowhere.toml"),
             ("prune",),
         ],
         ids=" ".join,
     )
     def test_a_command_that_says_too_little_is_told_what_is_missing(
-        self, disk: Place, run: Run, arguments: tuple[str, ...]
+        self, filled: Place, run: Run, arguments: tuple[str, ...]
     ) -> None:
-        code, lines = run(*arguments, at=disk)
+        code, lines = run(*arguments, at=filled)
 
         assert code == 2
         assert lines[-1]["problems"][0]["hint"]

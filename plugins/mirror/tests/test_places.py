@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
+from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 from comfywatchman_mirror import lookup, pushing
 from comfywatchman_mirror.gathering import LocalFile
-from comfywatchman_mirror.layout import LARGEST_DOCUMENT
+from comfywatchman_mirror.layout import LARGEST_DOCUMENT, bytes_path
+from comfywatchman_mirror.streaming import stream
 from standins import servers
 
-from comfywatchman_core import errors
+from comfywatchman_core import Candidate, Context, Match, errors
 from comfywatchman_core.testing import safetensors, sha256
 
 from .conftest import INK, INK_SHA256, Get, Place, Run, Upstream
@@ -220,3 +224,35 @@ def test_a_part_of_an_sftp_file_can_be_asked_for(
 
     assert rest == INK[150_000:]
     assert caught.value.code is errors.ErrorCode.NOT_FOUND
+
+
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="the sessions of a server are found in /proc")
+def test_a_connection_that_is_cut_in_the_middle_is_made_anew_and_the_file_gone_on_with(
+    filled: Place, models: Path, run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("paramiko")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    data = safetensors("large", 14 << 20)
+    (models / "loras" / "ink.safetensors").write_bytes(data)
+    run("push", "--models-dir", str(models), at=filled)
+    asked: list[int] = []
+    with servers.sftp(tmp_path / "sshd", tmp_path) as url:
+        store = Place(settings={"url": f"{url}{filled.url}"}).store()
+
+        def pieces(start: int) -> Generator[bytes]:
+            asked.append(start)
+            for piece in store.pieces(bytes_path(sha256(data)), start):
+                yield piece
+                if len(asked) == 1:
+                    server = int((tmp_path / "sshd" / "pid").read_text())
+                    for session in Path(f"/proc/{server}/task/{server}/children").read_text().split():
+                        os.kill(int(session), signal.SIGKILL)
+
+        context = Context(name="mirror", settings={}, emit=lambda event: None, fetch=lambda *of, **options: None)  # type: ignore[arg-type, return-value]
+        offer = Candidate(match=Match.DIGEST, url="mirror:")
+        artifact = stream(pieces, tmp_path / "part", sha256(data), len(data), offer, context)
+        store.close()
+
+    assert artifact.digests[0].value == sha256(data)
+    assert len(asked) > 1
+    assert asked[1] > 0

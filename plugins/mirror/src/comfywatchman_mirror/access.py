@@ -98,7 +98,9 @@ class Access:
 
 def _again(error: BackendError) -> BackendError:
     """The same failure for another file, without its wish to be left alone: the core would mistake whose that is."""
-    return BackendError(str(error), hint=error.hint, code=errors.ErrorCode.UNAVAILABLE, http_status=error.http_status)
+    refused = error.code is errors.ErrorCode.AUTH_REQUIRED
+    code = error.code if refused else errors.ErrorCode.UNAVAILABLE
+    return BackendError(str(error), hint=error.hint, code=code, http_status=error.http_status)
 
 
 def _within(seconds: float, call: Callable[[], _T], url: str) -> _T:

@@ -42,6 +42,7 @@ def _run(options: Namespace, interruption: _Interruption) -> int:
     from comfywatchman_core import BackendError, Config, errors
 
     from .output import Output
+    from .pushing import expect
     from .settings import Settings
     from .stores import Store
 
@@ -59,6 +60,8 @@ def _run(options: Namespace, interruption: _Interruption) -> int:
                 hint="Pass the place that it serves: a directory, sftp:, s3:, gs: or az:.",
             )
         with closing(Store(settings, cancelled=interruption.event.is_set)) as store:
+            if options.carry_out is not _push:
+                expect(store, settings.url)
             options.carry_out(store, options, output, interruption.event.is_set)
     except errors.Cancelled:
         pass  # the exit code says so
@@ -79,8 +82,10 @@ def _push(store: Store, options: Namespace, output: Output, cancelled: Cancelled
     if options.plan and models_dir is None:
         raise errors.UsageError("a plan does not say where files are", hint="Pass --models-dir DIR along with --plan.")
     paths = [Path(path) for path in options.path]
-    if not options.plan and not paths and models_dir is not None:
+    if not options.plan and not paths and models_dir is not None and models_dir.is_dir():
         paths = sorted(path for path in models_dir.iterdir() if path.is_dir() and not path.name.startswith("."))
+    if models_dir is not None and not models_dir.is_dir():
+        raise errors.UsageError(f"there is no directory {models_dir}", hint="Check --models-dir.")
     files = [one for plan in options.plan for one in gathering.planned(Path(plan), models_dir or Path())]
     files += gathering.named(paths, models_dir, options.folder)
     if not files:

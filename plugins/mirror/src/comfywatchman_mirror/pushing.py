@@ -9,6 +9,8 @@ from __future__ import annotations
 import enum
 import hashlib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from attrs import frozen
@@ -30,10 +32,13 @@ from .layout import (
     now,
     read_facts,
 )
+from .lookup import is_mirror
 from .publishing import ChangedFile
 from .stores import CHUNK, Store
 
 Cancelled = Callable[[], bool]
+
+_READERS = 8
 
 
 class State(enum.StrEnum):
@@ -63,6 +68,16 @@ def found(store: Store) -> None:
             f"what is at {MARKER} is not of this layout",
             code=errors.ErrorCode.CONFLICT,
             hint="Use the version that made the mirror, or another place.",
+        )
+
+
+def expect(store: Store, url: str) -> None:
+    """:raises BackendError: There is no mirror: what lies at that place is somebody else's."""
+    if not is_mirror(lambda path: store.read(path, LARGEST_DOCUMENT)):
+        raise BackendError(
+            f"there is no mirror at {url}",
+            code=errors.ErrorCode.UNAVAILABLE,
+            hint="See whether it is mounted and the address right; `comfywatchman-mirror push` makes one.",
         )
 
 
@@ -165,9 +180,9 @@ def _facts_of(file: LocalFile, sha256: str, size: int) -> Facts:
 
 def names_of(store: Store) -> Iterator[tuple[str, Facts | None]]:
     """Every entry of a name: its path, and what it says, where that can be read."""
-    for stored in store.walk(NAMES):
-        if stored.path.endswith(".json"):
-            yield stored.path, _facts_at(store, stored.path)
+    paths = [stored.path for stored in store.walk(NAMES) if stored.path.endswith(".json")]
+    with ThreadPoolExecutor(_READERS, thread_name_prefix="names") as pool:
+        yield from zip(paths, pool.map(partial(_facts_at, store), paths), strict=True)
 
 
 def sha256_in(store: Store, sha256: str, cancelled: Cancelled) -> str:

@@ -19,6 +19,7 @@ from .pushing import Cancelled, names_of, sha256_in
 from .stores import Store
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_GATHERED = re.compile(r"\.[0-9a-f]{12}$")
 _ABANDONED = 86_400.0
 """Seconds after which what was gathered and not named belongs to nobody: a push of one file may take hours."""
 
@@ -96,9 +97,11 @@ def unwanted(
     """
     now = time.time()
     for stored in store.walk(INCOMING):
-        if stored.changed is not None and now - stored.changed > _ABANDONED:
+        if _GATHERED.search(stored.path) and stored.changed is not None and now - stored.changed > _ABANDONED:
             yield Unwanted(path=stored.path, why="abandoned", size=stored.size)
-    kept = {facts.sha256 for _, facts in names_of(store) if facts is not None and facts.label in labels}
+    kept = (
+        {facts.sha256 for _, facts in names_of(store) if facts is not None and facts.label in labels} if labels else ()
+    )
     files = [one for one in store.walk(BYTES) if _DIGEST.fullmatch(one.path.rpartition("/")[2])]
     with ThreadPoolExecutor(jobs, thread_name_prefix="prune") as pool:
         known = pool.map(partial(_facts, store), (one.path.rpartition("/")[2] for one in files))
