@@ -456,3 +456,65 @@ class TestConfirmed:
             self.ask(answer)
 
         assert caught.value.code is code
+
+
+class Copies(Shelf):
+    """A back end that keeps copies of others' files."""
+
+    keeps_copies = True
+
+
+class TestCopies:
+    def test_the_bytes_of_a_plan_are_taken_from_a_copy_before_their_source(self) -> None:
+        copies, site = Copies((offer(Match.DIGEST, A, "copy"),)), Shelf((offer(Match.DIGEST, A, "site"),))
+        pinned = offer(Match.SOURCE_ID, A, "planned", backend="site", trusted=True)
+        talk = conversation({"copies": copies, "site": site})
+
+        taken = list(Search(request=request(sha256=A), conversation=talk, rules=Rules(), pinned_to=pinned))
+
+        assert [one.url.rpartition("/")[2] for one in taken] == ["copy", "planned"]
+        assert [one.trusted for one in taken] == [True, True]
+        assert site.asked == []
+
+    @pytest.mark.parametrize(
+        "answer",
+        [
+            (offer(Match.DIGEST, B, "other"),),  # not the bytes of the plan
+            (offer(Match.SOURCE_ID, "", "unsaid"),),  # nobody says which bytes
+            BackendError("down", code=ErrorCode.UNAVAILABLE),
+            (),
+            None,
+        ],
+        ids=["other", "unsaid", "down", "nothing", "declined"],
+    )
+    def test_a_copy_that_is_none_leaves_the_plan_to_its_source(self, answer: object) -> None:
+        pinned = offer(Match.SOURCE_ID, A, "planned", backend="site")
+        talk = conversation({"copies": Copies(answer)})
+
+        search = Search(request=request(sha256=A), conversation=talk, rules=Rules(), pinned_to=pinned)
+
+        assert list(search) == [pinned]
+
+    def test_a_plan_without_a_digest_is_not_looked_for_among_copies(self) -> None:
+        copies = Copies((offer(Match.FILENAME, A),))
+        pinned = offer(Match.SOURCE_ID, "", "planned", backend="site")
+        search = Search(
+            request=request(), conversation=conversation({"copies": copies}), rules=Rules(), pinned_to=pinned
+        )
+
+        assert list(search) == [pinned]
+        assert copies.asked == []
+
+    @pytest.mark.parametrize(("names_sources", "first"), [(True, "site"), (False, "copy")])
+    def test_a_plan_names_a_source_before_a_copy_and_a_download_takes_the_copy(
+        self, names_sources: bool, first: str
+    ) -> None:
+        back_ends = {
+            "copies": Copies((offer(Match.DIGEST, A, "copy"),)),
+            "site": Shelf((offer(Match.DIGEST, A, "site"),)),
+        }
+        search = Search(
+            request=request(sha256=A), conversation=conversation(back_ends), rules=Rules(), names_sources=names_sources
+        )
+
+        assert next(iter(search)).url.rpartition("/")[2] == first
