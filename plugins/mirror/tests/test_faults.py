@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from comfywatchman_mirror import MirrorBackend, access
+from comfywatchman_mirror import MirrorBackend, access, pushing
 from comfywatchman_mirror.layout import SCHEMA, bytes_path, facts_path, name_path
 
 from comfywatchman_core import Candidate, Context, Digest, Match, ModelRequest, hookimpl
@@ -252,8 +252,22 @@ class TestSomebodyElsesOffer:
         assert report.ok
         assert report.entries[0].sha256 == INK_SHA256
         assert {asked.headers.get("authorization") for asked in upstream.asked} == {f"Bearer {Site.token}"}
-        assert any("other bytes" in text for text in warnings)
+        assert len([text for text in warnings if "other bytes" in text]) == 1
         assert not any(Site.token in text for text in warnings)
+
+    def test_where_the_mirror_is_away_that_is_said_once_for_all_files(
+        self, get: Get, upstream: Upstream, tmp_path: Path
+    ) -> None:
+        report, warnings = get(
+            "loras/one.safetensors",
+            {"url": str(tmp_path / "nowhere")},
+            others=["loras/two.safetensors", "loras/three.safetensors"],
+            back_ends={"mirror": MirrorBackend(), "site": Site(upstream.url)},
+            link="never",
+        )
+
+        assert report.ok
+        assert len(warnings) == 1
 
 
 class TestAPush:
@@ -264,6 +278,7 @@ class TestAPush:
             file.truncate(120 << 20)
         command = [sys.executable, "-c", "from comfywatchman_mirror.command import main; main()"]
         incoming = stored(disk, "incoming")
+        pushing.found(disk.store())
         process = subprocess.Popen([*command, "push", "--mirror", disk.url, "--models-dir", str(models)])
         while process.poll() is None and not any(incoming.glob("*.*")):
             time.sleep(0.001)

@@ -9,7 +9,7 @@ from typing import TypeVar
 from comfywatchman_core import BackendError, Context, errors, events
 
 from .layout import LARGEST_DOCUMENT
-from .lookup import Read, is_mirror
+from .lookup import Read, expect_mirror
 from .settings import Settings
 from .stores import Store
 
@@ -72,12 +72,7 @@ class Access:
             return self.store.read(path, LARGEST_DOCUMENT)
 
         if not self._is_mirror:
-            if not is_mirror(read):
-                raise BackendError(
-                    f"there is no mirror at {self.settings.url}",
-                    code=errors.ErrorCode.UNAVAILABLE,
-                    hint="See whether it is mounted and the address right; `comfywatchman-mirror push` makes one.",
-                )
+            expect_mirror(read, self.settings.url)
             self._is_mirror = True
         return question(read)
 

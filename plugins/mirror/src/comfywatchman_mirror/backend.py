@@ -86,17 +86,22 @@ class MirrorBackend:
         sha256 = candidate.sha256
         if access is None or sha256 is None:
             return None
-        if context.name in (candidate.backend, candidate.delegate):
-            return self._bring(access, sha256, candidate, target, context)
-        try:
-            facts = access.ask(context, lambda read: lookup.by_digest(read, sha256))
+        is_own = context.name in (candidate.backend, candidate.delegate)
+        if not is_own:
+            try:
+                facts = access.ask(context, lambda read: lookup.by_digest(read, sha256))
+            except BackendError:  # told already
+                return None
             if facts is None:
                 return None
-            return self._bring(access, sha256, evolve(candidate, size=facts.size), target, context)
+            candidate = evolve(candidate, size=facts.size)
+        try:
+            return self._bring(access, sha256, candidate, target, context)
         except BackendError as error:
-            if error.code is errors.ErrorCode.DISK_FULL:
+            if not is_own or error.code is errors.ErrorCode.CHECKSUM_MISMATCH:
+                access.warn(context, f"{error}; another source follows. {error.hint or ''}".strip())
+            if is_own or error.code is errors.ErrorCode.DISK_FULL:
                 raise
-            access.warn(context, f"{error}; it is taken from its source")
             return None
 
     def _bring(self, access: Access, sha256: str, candidate: Candidate, target: Path, context: Context) -> Artifact:
@@ -113,10 +118,8 @@ class MirrorBackend:
         actual = next((one.value for one in artifact.digests if one.algorithm == "sha256"), None)
         if actual != sha256:
             target.unlink(missing_ok=True)
-            message = f"the mirror {access.settings.url} holds other bytes as {sha256}: {actual}"
-            access.warn(context, f"{message}; they are refused. `comfywatchman-mirror check --remove` removes them.")
             raise BackendError(
-                message,
+                f"the mirror {access.settings.url} holds other bytes as {sha256}: {actual}; they are refused",
                 code=errors.ErrorCode.CHECKSUM_MISMATCH,
                 hint="Run `comfywatchman-mirror check --remove`, then push the file again.",
             )

@@ -41,8 +41,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(options: Namespace, interruption: _Interruption) -> int:
     from comfywatchman_core import BackendError, Config, errors
 
+    from .layout import LARGEST_DOCUMENT
+    from .lookup import expect_mirror
     from .output import Output
-    from .pushing import expect
     from .settings import Settings
     from .stores import Store
 
@@ -61,7 +62,7 @@ def _run(options: Namespace, interruption: _Interruption) -> int:
             )
         with closing(Store(settings, cancelled=interruption.event.is_set)) as store:
             if options.carry_out is not _push:
-                expect(store, settings.url)
+                expect_mirror(lambda path: store.read(path, LARGEST_DOCUMENT), settings.url)
             options.carry_out(store, options, output, interruption.event.is_set)
     except errors.Cancelled:
         pass  # the exit code says so

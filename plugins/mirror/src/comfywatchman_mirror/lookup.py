@@ -4,16 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from comfywatchman_core import BackendError, errors
+
 from .layout import MARKER, MOST_PLACES, Facts, facts_path, is_marker, name_path, read_facts
 
 Read = Callable[[str], bytes | None]
 """Reads the small document at a path of the mirror; ``None`` where there is none."""
 
 
-def is_mirror(read: Read) -> bool:
-    """Say whether there is a mirror at all."""
+def expect_mirror(read: Read, url: str) -> None:
+    """:raises BackendError: There is no mirror at *url*: it is not mounted, or mistaken."""
     document = read(MARKER)
-    return document is not None and is_marker(document)
+    if document is None or not is_marker(document):
+        raise BackendError(
+            f"there is no mirror at {url}",
+            code=errors.ErrorCode.UNAVAILABLE,
+            hint="See whether it is mounted and the address right; `comfywatchman-mirror push` makes one.",
+        )
 
 
 def by_digest(read: Read, sha256: str) -> Facts | None:

@@ -32,7 +32,6 @@ from .layout import (
     now,
     read_facts,
 )
-from .lookup import is_mirror
 from .publishing import ChangedFile
 from .stores import CHUNK, Store
 
@@ -68,16 +67,6 @@ def found(store: Store) -> None:
             f"what is at {MARKER} is not of this layout",
             code=errors.ErrorCode.CONFLICT,
             hint="Use the version that made the mirror, or another place.",
-        )
-
-
-def expect(store: Store, url: str) -> None:
-    """:raises BackendError: There is no mirror: what lies at that place is somebody else's."""
-    if not is_mirror(lambda path: store.read(path, LARGEST_DOCUMENT)):
-        raise BackendError(
-            f"there is no mirror at {url}",
-            code=errors.ErrorCode.UNAVAILABLE,
-            hint="See whether it is mounted and the address right; `comfywatchman-mirror push` makes one.",
         )
 
 
