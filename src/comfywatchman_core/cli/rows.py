@@ -22,7 +22,8 @@ _GOOD_NAME_BESIDE_A_BAR = 44
 _LONGEST_SOURCE = 16
 _GAP = "  "
 
-_WIDTHS = {"bar": 20, "percent": 5, "amount": 15, "speed": 9, "left": 8}
+_WIDTHS = {"bar": 20, "percent": 5, "amount": 12, "speed": 9, "left": 7}
+_SCALES = {"B": 1, "kB": 1e3, "MB": 1e6, "GB": 1e9, "TB": 1e12}
 _LAYOUTS: tuple[tuple[str, ...], ...] = (
     ("bar", "percent", "amount", "speed", "left", "source"),
     ("percent", "amount", "speed", "left", "source"),
@@ -138,12 +139,12 @@ def _percent(received: int, size: int | None) -> str:
 
 
 def _amount(received: int, size: int | None) -> str:
-    """``1.2/2.8 GB``: the unit once where both have it."""
+    """``1.2/2.8 GB``: both in the unit and to the place of the whole, so that the column keeps its width."""
     if not size:
         return size_text(received)
-    here, whole = size_text(received), size_text(size)
-    number, _, unit = here.partition(" ")
-    return f"{number}/{whole}" if whole.endswith(f" {unit}") else f"{here}/{whole}"
+    whole = size_text(size)
+    number, _, unit = whole.partition(" ")
+    return f"{received / _SCALES[unit]:.{1 if '.' in number else 0}f}/{whole}"
 
 
 def _state_texts(one: Transfer, now: float) -> tuple[str, ...]:
