@@ -163,36 +163,33 @@ class TestAMirrorThatIsWrong:
 
 class TestAMirrorThatDoesNotAnswer:
     @pytest.fixture(params=["no directory", "not mounted", "web", "sftp", "s3"])
-    def silent(self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    def silent(self, request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> dict[str, Any]:
         with closing(socket.socket()) as probe:
             probe.bind(("127.0.0.1", 0))
             port = probe.getsockname()[1]
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{port}")
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "kit")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "kit")
         (tmp_path / "mount").mkdir()
         return {
-            "no directory": str(tmp_path / "nowhere"),
-            "not mounted": str(tmp_path / "mount"),
-            "web": f"http://127.0.0.1:{port}",
-            "sftp": f"sftp://127.0.0.1:{port}/srv",
-            "s3": "s3://studio",
+            "no directory": {"url": str(tmp_path / "nowhere")},
+            "not mounted": {"url": str(tmp_path / "mount")},
+            "web": {"url": f"http://127.0.0.1:{port}"},
+            "sftp": {"url": f"sftp://127.0.0.1:{port}/srv"},
+            "s3": {"url": "s3://studio", "options": {"endpoint_url": f"http://127.0.0.1:{port}"}},
         }[str(request.param)]
 
-    def test_it_is_said_once_and_the_source_follows(self, silent: str, get: Get, upstream: Upstream) -> None:
+    def test_it_is_said_once_and_the_source_follows(self, silent: dict[str, Any], get: Get, upstream: Upstream) -> None:
         another = upstream.url.replace("ink", "wash")
 
-        report, warnings = get(
-            upstream.url, {"url": silent}, digest=INK_SHA256, others=[f"{another}#sha256={INK_SHA256}"]
-        )
+        report, warnings = get(upstream.url, silent, digest=INK_SHA256, others=[f"{another}#sha256={INK_SHA256}"])
 
         assert report.ok
         assert len(report.entries) == 2
         assert len(warnings) == 1, warnings
         assert "goes on without it" in warnings[0]
 
-    def test_a_file_that_only_it_may_have_is_not_called_missing(self, silent: str, get: Get) -> None:
-        report, _ = get("loras/ink.safetensors", {"url": silent})
+    def test_a_file_that_only_it_may_have_is_not_called_missing(self, silent: dict[str, Any], get: Get) -> None:
+        report, _ = get("loras/ink.safetensors", silent)
 
         assert report.exit_code == 5
 

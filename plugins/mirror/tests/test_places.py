@@ -55,7 +55,7 @@ def test_what_it_does_not_have_comes_from_upstream(place: Place, run: Run, get: 
     assert warnings == []
 
 
-def test_to_push_again_does_nothing(place: Place, models: Path, run: Run) -> None:
+def test_to_push_again_does_nothing_and_nothing_is_left_behind(place: Place, models: Path, run: Run) -> None:
     run("push", "--models-dir", str(models), at=place)
     before = sorted(one.path for folder in ("sha256", "facts", "names") for one in place.store().walk(folder))
 
@@ -64,11 +64,6 @@ def test_to_push_again_does_nothing(place: Place, models: Path, run: Run) -> Non
     assert code == 0
     assert [line["event"] for line in lines] == ["present", "result"]
     assert sorted(one.path for folder in ("sha256", "facts", "names") for one in place.store().walk(folder)) == before
-
-
-def test_nothing_is_left_behind_but_what_was_pushed(place: Place, models: Path, run: Run) -> None:
-    run("push", "--models-dir", str(models), at=place)
-
     assert list(place.store().walk("incoming")) == []
 
 

@@ -78,25 +78,23 @@ def push(store: Store, file: LocalFile, *, verify: bool, cancelled: Cancelled) -
         ``not_found``: it is not there; or whatever the store says.
     :raises Cancelled: The caller asked to stop.
     """
-    sha256, state = _push_bytes(store, file, cancelled)
+    sha256, size, state = _push_bytes(store, file, cancelled)
     if verify and (actual := sha256_in(store, sha256, cancelled)) != sha256:
         raise _corrupt(sha256, f"its bytes are {actual}")
-    stored = store.stat(bytes_path(sha256))
-    if stored is None:
-        raise BackendError(f"{bytes_path(sha256)} is gone again", code=errors.ErrorCode.CONFLICT, hint="Run again.")
-    facts = _facts_of(file, sha256, stored.size)
+    facts = _facts_of(file, sha256, size)
     if not store.create(facts_path(sha256), facts.document()):
         known = _facts_at(store, facts_path(sha256))
-        if known is None or (known.sha256, known.size) != (sha256, stored.size):
+        if known is None or (known.sha256, known.size) != (sha256, size):
             raise _corrupt(sha256, "its facts are not those of its bytes")
     return Pushed(facts=facts, state=state, namesakes=_push_name(store, facts))
 
 
-def _push_bytes(store: Store, file: LocalFile, cancelled: Cancelled) -> tuple[str, State]:
+def _push_bytes(store: Store, file: LocalFile, cancelled: Cancelled) -> tuple[str, int, State]:
+    """Returns digest and size of what the store has now."""
     stored = store.stat(bytes_path(file.sha256)) if file.sha256 else None
     if not file.path.is_file():
         if file.sha256 and stored is not None:
-            return file.sha256, State.PRESENT  # pushed from elsewhere
+            return file.sha256, stored.size, State.PRESENT  # pushed from elsewhere
         raise BackendError(
             f"{file.label} is not at {file.path}",
             code=errors.ErrorCode.NOT_FOUND,
@@ -104,7 +102,7 @@ def _push_bytes(store: Store, file: LocalFile, cancelled: Cancelled) -> tuple[st
         )
     size = file.path.stat().st_size
     if stored is not None and stored.size == size and file.sha256:
-        return file.sha256, State.PRESENT
+        return file.sha256, size, State.PRESENT
     sha256, md5 = _digests(file.path, cancelled, md5=store.keeps_objects)
     if file.sha256 not in (None, sha256):
         raise BackendError(
@@ -123,7 +121,7 @@ def _push_bytes(store: Store, file: LocalFile, cancelled: Cancelled) -> tuple[st
         raise _corrupt(sha256, f"it has {stored.size if stored else 'no'} bytes there, and {size} here")
     if stored.md5 and stored.md5 != md5:
         raise _corrupt(sha256, "the store states another MD5")
-    return sha256, State.PUSHED if is_new else State.PRESENT
+    return sha256, size, State.PUSHED if is_new else State.PRESENT
 
 
 def _push_name(store: Store, facts: Facts) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,6 +45,23 @@ def connect(settings: Settings, *, connect_seconds: float, silence: float) -> An
         "auth_timeout": connect_seconds,
     }
     return KnownHost(told.get("hostname", parts.hostname), skip_instance_cache=True, **{**login, **settings.options})
+
+
+def read_ahead(file: Any) -> None:
+    """Ask for the rest of an open *file* before it is read: otherwise each 32 KiB wait for an answer.
+
+    paramiko asks in a thread that it lets die in the open when the connection breaks; whoever reads is told anyway.
+    """
+    asking = getattr(file, "_prefetch_thread", None)
+    if asking is None:
+        return  # another paramiko: slower, and as good
+
+    def quietly(*ranges: Any) -> None:
+        with suppress(Exception):
+            asking(*ranges)
+
+    file._prefetch_thread = quietly
+    file.prefetch(max_concurrent_requests=64)
 
 
 def _configured(paramiko: Any, host: str) -> dict[str, Any]:

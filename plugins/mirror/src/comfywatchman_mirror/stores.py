@@ -18,6 +18,7 @@ from comfywatchman_core import AuthRequired, BackendError, errors
 
 from . import publishing
 from .settings import SCHEMES, Settings
+from .ssh import connect, read_ahead
 
 _T = TypeVar("_T")
 
@@ -74,7 +75,7 @@ class Store:
             with fs.open(self._full(path), "rb", **({} if self.keeps_objects else {"block_size": CHUNK})) as file:
                 file.seek(start)
                 if self._settings.scheme == "sftp":
-                    file.prefetch(max_concurrent_requests=64)  # asks ahead; otherwise each 32 KiB wait for an answer
+                    read_ahead(file)
                 while piece := file.read(CHUNK):
                     yield piece
         except FileNotFoundError as error:
@@ -209,10 +210,9 @@ def _file_system(settings: Settings) -> Any:
             hint=f"Install it: pip install 'comfywatchman-mirror[{extra}]'.",
         )
     if settings.scheme == "sftp":
-        from .ssh import connect
-
         return connect(settings, connect_seconds=_CONNECT, silence=_SILENCE)
-    options: dict[str, Any] = {"skip_instance_cache": True, "use_listings_cache": False}
+    # What lists from memory would not see what others push. (fsspec keeps one instance for equal options and a thread.)
+    options: dict[str, Any] = {"use_listings_cache": False}
     if extra == "s3":
         config = {"connect_timeout": _CONNECT, "read_timeout": _SILENCE, "retries": {"max_attempts": 2}}
         options["config_kwargs"] = {**config, **settings.options.get("config_kwargs", {})}
