@@ -390,6 +390,12 @@ class TestPlans:
 
         assert (found.condition, found.against) == (Condition.CHANGED, "plan")
 
+    def test_a_plan_with_a_folder_that_holds_no_models_is_a_mistake(self, config: Config, base: Path) -> None:
+        plan = Plan((PlannedFile(folder="custom_nodes", name="x.safetensors"),))
+
+        with Watchman(config) as watchman, pytest.raises(UsageError, match="not a folder for models"):
+            watchman.verify(plan=plan)
+
     def test_a_planned_file_in_a_second_root_is_found(self, config: Config, base: Path, tmp_path: Path) -> None:
         data = safetensors("a")
         (tmp_path / "more" / "loras").mkdir(parents=True)

@@ -91,14 +91,18 @@ def _places(plan: Plan, folders: ModelFolders | None) -> Iterator[tuple[Path, Pl
     """Where each file of *plan* is: in the first root that has it, as ComfyUI reads it, or where it belongs."""
     for one in plan.files:
         roots = _needed(folders).roots(one.folder)
+        if not roots:
+            raise UsageError(
+                f"the plan names {one.folder}/{one.name}, and {one.folder} is not a folder for models",
+                hint="Correct the plan, or say with --extra-model-paths where that folder is.",
+            )
         there = next((root / one.name for root in roots if (root / one.name).is_file()), None)
-        if there is None and roots:
+        if there is None:
             try:
                 there = _needed(folders).destination(one.folder, PurePosixPath(one.name))
             except UnsafeName:
                 there = roots[0] / one.name
-        if there is not None:
-            yield there, one
+        yield there, one
 
 
 def _all(folders: ModelFolders) -> dict[Path, tuple[str, str]]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import collections
 import json
 from collections.abc import Callable, Iterator
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 import pytest
 from comfywatchman_directid import DirectIdBackend
 from comfywatchman_directid.sources import identify
 
+import comfywatchman_core as cw
 from comfywatchman_core import Candidate, Context, Digest, Match, ModelRequest
 
 templates = pytest.importorskip("comfyui_workflow_templates_json")
@@ -101,3 +104,30 @@ def test_every_name_is_answered_without_its_address_too(
 
     assert len(sure | named) == 354
     assert len(named) <= SEVERAL_PLACES
+
+
+def test_the_whole_program_plans_every_needed_name_with_this_back_end_alone_and_opens_no_socket(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Workflows by their own loaders and addresses, as users have them: what is left for a source is to confirm."""
+
+    def refused(*arguments: object, **options: object) -> None:
+        raise AssertionError("a socket was opened")
+
+    monkeypatch.setattr("socket.socket.connect", refused)
+    monkeypatch.setattr("socket.getaddrinfo", refused)
+    config = cw.Config(models_dir=tmp_path / "models", state_dir=tmp_path / "state")
+
+    with (
+        resources.as_file(resources.files(templates)) as root,
+        cw.Watchman(config, backends={"directid": DirectIdBackend()}) as watchman,
+    ):
+        report = watchman.plan(root)
+
+    counted = collections.Counter(entry.status.value for entry in report.entries)
+    assert counted == {"planned": 348, "inactive": 6}
+    for entry in report.entries:
+        if entry.status.value == "planned":
+            assert entry.candidate is not None
+            assert (entry.backend, entry.candidate.match >= Match.SOURCE_ID) == ("directid", True), entry.request.label
+            assert {attempt.backend for attempt in entry.attempts} == {"directid"}
