@@ -17,7 +17,9 @@ from typing import Any
 
 import pytest
 from comfywatchman_mirror import MirrorBackend, access, pushing
+from comfywatchman_mirror.command import main
 from comfywatchman_mirror.layout import SCHEMA, bytes_path, facts_path, name_path
+from comfywatchman_mirror.publishing import ChangedFile
 
 from comfywatchman_core import Candidate, Context, Digest, Match, ModelRequest, hookimpl
 from comfywatchman_core.testing import Asked, Reply, safetensors, serve, sha256
@@ -447,6 +449,30 @@ class TestAPush:
 
         assert code == 2
         assert lines[-1]["problems"][0]["hint"]
+
+    def test_with_json_the_last_line_is_a_result_whatever_happens(self, capsys: pytest.CaptureFixture[str]) -> None:
+        with pytest.raises(SystemExit):
+            main(["push", "--no-such-option", "--json"])
+
+        line = json.loads(capsys.readouterr().out.splitlines()[-1])
+        assert (line["event"], line["exit_code"], line["schema"]) == ("result", 2, SCHEMA)
+
+    def test_a_file_that_changes_while_it_is_pushed_is_not_published(self, disk: Place, models: Path) -> None:
+        store = disk.store()
+
+        with pytest.raises(ChangedFile):
+            store.create(bytes_path("0" * 64), models / "loras" / "ink.safetensors", "0" * 64)
+
+        assert [path for path in Path(disk.url).rglob("*") if path.is_file()] == []
+
+    def test_a_file_that_a_plan_names_without_a_digest_is_kept(self, filled: Place, run: Run, tmp_path: Path) -> None:
+        plan = tmp_path / "plan.json"
+        plan.write_text(json.dumps(a_plan({})))
+
+        _, lines = run("prune", "--plan", str(plan), "--yes", at=filled)
+
+        assert [line["event"] for line in lines] == ["result"]
+        assert run("check", at=filled)[1][-1]["summary"]["checked"] == 1
 
     def test_without_a_mirror_nothing_is_done(self, run: Run) -> None:
         assert run("list")[0] == 2

@@ -39,13 +39,13 @@ class Access:
         """
         if self._dead is not None:
             raise _again(self._dead)
+        if context.offline and self.settings.scheme != "file":
+            raise BackendError(
+                f"the mirror {self.settings.url} was not asked: offline",
+                code=errors.ErrorCode.UNAVAILABLE,
+                hint="Run again without --offline.",
+            )
         try:
-            if context.offline and self.settings.scheme != "file":
-                raise BackendError(
-                    f"the mirror {self.settings.url} was not asked: offline",
-                    code=errors.ErrorCode.UNAVAILABLE,
-                    hint="Run again without --offline.",
-                )
             return _within(_PATIENCE, lambda: self._answer(context, question), self.settings.url)
         except BackendError as error:
             self._dead = error

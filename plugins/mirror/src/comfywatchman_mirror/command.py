@@ -25,7 +25,16 @@ Cancelled = Callable[[], bool]
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with *arguments*, the process's own by default; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    try:
+        options = _parser().parse_args(arguments)
+    except SystemExit as stop:
+        if stop.code == 2 and "--json" in (sys.argv[1:] if arguments is None else arguments):
+            from .output import Output
+
+            output = Output(as_json=True, quiet=False)
+            output.problem("the arguments cannot be used", "See --help.", 2)
+            output.end(None)
+        raise
     interruption = _Interruption()
     before = {number: signal.signal(number, interruption.handle) for number in _CODES}
     try:
@@ -70,6 +79,10 @@ def _run(options: Namespace, interruption: _Interruption) -> int:
         output.problem(str(error), error.hint, 2)
     except BackendError as error:
         output.failure(error)
+    except BrokenPipeError:
+        raise
+    except Exception as error:  # a fault of this program: said in one sentence
+        output.problem(f"unexpected {type(error).__name__}: {error}", "Please report this.", 1)
     return output.end(interruption.code)
 
 

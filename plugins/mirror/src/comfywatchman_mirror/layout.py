@@ -25,7 +25,7 @@ LARGEST_DOCUMENT = 64 << 10
 """Bytes that are read of a document; a real one has a few hundred."""
 MOST_PLACES = 16
 """Different files that may have one name."""
-_LONGEST_TEXT = 4096
+_LONGEST_TEXT = 2048
 _LARGEST_FILE = 1 << 42
 
 
