@@ -33,7 +33,7 @@ def conversation(path: Path, fill: Callable[[CivitaiStandIn], None]) -> Iterator
     :param fill: Puts into a stand-in what the live service has.
     :raises AssertionError: Something was recorded that is never asked for.
     """
-    import vcr
+    import vcr  # type: ignore[import-untyped]
 
     source = os.environ.get("RECORD_CASSETTES", "")
     if not source:

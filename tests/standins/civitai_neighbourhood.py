@@ -176,7 +176,7 @@ def _model(dice: random.Random, kind: str, twin: Model | None) -> Model:
     if twin is not None:  # somebody else's copy, or a re-upload under nearly the same title
         title = twin.name if dice.random() < 0.5 else f"{twin.name} {dice.choice(['v2', 'fork', 'backup', '(fixed)'])}"
         words = re.findall(r"[A-Za-z]+", twin.name.lower()) or words
-    versions = []
+    versions: list[Version] = []
     for number in range(1, dice.choice([2, 2, 2, 3, 3, 4, 6])):
         label = _label(dice, number, title, family)
         versions.insert(0, _version(dice, kind, words, label, number, family, triggers))

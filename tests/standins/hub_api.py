@@ -90,7 +90,7 @@ def _listing(hub: HubStandIn, asked: Asked, kind: str) -> Reply:
         query["cursor"] = [str(start + page)]
         link = f"{hub.url}{asked.path}?{urlencode(query, doseq=True)}"
         headers["Link"] = f'<{link}>; rel="next"'
-    return Reply.json(body, **headers)
+    return Reply.json(body, 200, **headers)
 
 
 def _listed(repo: Repository, expand: Sequence[str], *, full: bool) -> dict[str, Any]:
@@ -197,7 +197,7 @@ def _tree(hub: HubStandIn, asked: Asked, repo: Repository, revision: str, below:
         query["cursor"] = [str(start + page)]
         raw_path = asked.target.partition("?")[0]
         headers["Link"] = f'<{hub.url}{raw_path}?{urlencode(query, doseq=True)}>; rel="next"'
-    return Reply.json(entries[start : start + page], **headers)
+    return Reply.json(entries[start : start + page], 200, **headers)
 
 
 def _paths_info(hub: HubStandIn, asked: Asked, repo: Repository, revision: str) -> Reply:

@@ -110,7 +110,8 @@ class ChunkStore:
         fetch: dict[str, Any] = {}
         offset, position = 0, 0
         for block in blocks:
-            held, size = [], 0
+            held: list[int] = []
+            size = 0
             for number, length in enumerate(block.sizes):
                 if position < end and position + length > start:
                     if not terms and not held:

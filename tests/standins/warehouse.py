@@ -52,7 +52,7 @@ class WarehouseBackend:
             Candidate(
                 match=Match.FILENAME,
                 url=f"{url}/files/{name}",
-                endpoint=url,
+                endpoint=str(url),
                 name=name,
                 size=listed["size"],
                 digests=(Digest("sha256", listed["sha256"]),),
