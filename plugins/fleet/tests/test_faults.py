@@ -66,6 +66,7 @@ def test_a_worker_killed_halfway_costs_the_other_one_only_the_rest(own_studio: S
     check(own_studio)
 
 
+@pytest.mark.slow
 def test_a_scheduler_that_dies_ends_the_run_and_the_next_one_goes_on(own_studio: Studio) -> None:
     plan = own_studio.plan(INK)
     run = own_studio.start(plan, *SLOWLY)
@@ -86,6 +87,7 @@ def test_a_scheduler_that_dies_ends_the_run_and_the_next_one_goes_on(own_studio:
     check(own_studio)
 
 
+@pytest.mark.slow
 def test_without_workers_files_are_given_up_when_patience_ends(own_studio: Studio) -> None:
     run = own_studio.start(own_studio.plan(INK), *SLOWLY, "--patience", "1")
     follow(run, is_halfway)
@@ -115,6 +117,7 @@ def add_host(studio: Studio, name: str, address: str, **settings: object) -> Non
     studio.cluster.add(name, "--preload", "standins.other_host", host=address, environ=environ)
 
 
+@pytest.mark.slow
 def test_a_worker_that_only_slept_harms_nothing_when_it_wakes_up(hosts: Studio) -> None:
     add_host(hosts, "anna", "127.0.0.1", SILENCE=2)
     run = hosts.start(hosts.plan(INK), *SLOWLY)
@@ -134,6 +137,7 @@ def test_a_worker_that_only_slept_harms_nothing_when_it_wakes_up(hosts: Studio) 
     check(hosts)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ahead", [-3600, 3600])
 def test_hosts_whose_clocks_differ_by_an_hour_fetch_a_file_of_their_common_tree_once(hosts: Studio, ahead: int) -> None:
     add_host(hosts, "anna", "127.0.0.1", SILENCE=8)

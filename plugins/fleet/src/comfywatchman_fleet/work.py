@@ -80,8 +80,11 @@ def carry_out(step: Step, limits: Limits) -> Done:
     return done
 
 
-def stop_run(run: str) -> None:
-    """Let the steps of *run* on this worker come to an end; what has arrived is kept."""
+async def stop_run(run: str) -> None:
+    """Let the steps of *run* on this worker come to an end; what has arrived is kept.
+
+    A coroutine: Dask waits for no answer of those, which a worker that sleeps would not give.
+    """
     _stop_of(run).set()
 
 
