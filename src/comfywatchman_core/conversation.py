@@ -49,7 +49,8 @@ class Conversation:
     label: str
     around: Surroundings
     insists: bool = False
-    """The user wants just this file, from just this source: it is asked even if it wanted to be left alone."""
+    """The user wants just this file, from just this source: it is asked even if it wanted to be left alone, and
+    fetched even if it was refused before."""
     attempts: list[Attempt] = Factory(list)
     _emitted: int = field(default=0, init=False)
     _fetching: int = field(default=0, init=False)
@@ -146,6 +147,17 @@ class Conversation:
         """
         return None if self.insists else self.around.memory.rests.refusal(source)
 
+    def judged(self, candidate: Candidate, failure: Failure | None) -> None:
+        """Remember how the bytes of *candidate* were judged; ``None``: they are what was asked for."""
+        if failure is None:
+            self.around.memory.rests.lift(self._file_of(candidate))
+        elif failure.code is ErrorCode.CHECKSUM_MISMATCH:
+            self.around.memory.rests.note_refused(self._file_of(candidate), failure)
+
+    def _file_of(self, candidate: Candidate) -> str:
+        """What is not fetched again at once when it was refused: this file, from there, held to that digest."""
+        return f"{self.label} {redact(candidate.url)} {candidate.sha256 or ''}"
+
     def _heed(self, source: str, attempt: Attempt) -> None:
         if attempt.failure is not None:
             self.around.memory.rests.note(source, attempt.failure)
@@ -172,7 +184,7 @@ class Conversation:
         :raises Cancelled: The caller asked to stop.
         """
         source = _origin(candidate.url)
-        if (refusal := self.resting(source)) is not None:
+        if (refusal := self.resting(source) or self.resting(self._file_of(candidate))) is not None:
             self._not_asked("download_artifact", candidate.backend or CORE, refusal)
             raise error_of(refusal)
         nearest: Exception | None = None

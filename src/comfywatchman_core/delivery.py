@@ -158,9 +158,8 @@ class Delivery:
         :param first: An offer that was found to be fit already: it is tried before anybody is asked.
         :param only_the_same_bytes: Take no offer but one whose digest is the one that the request states.
         """
-        conversation = Conversation(
-            label=entry.request.label, around=self.around, insists=entry.request.explicit or self.rules.force
-        )
+        insists = entry.request.explicit or self.rules.force or bool(self.rules.accept_digests)
+        conversation = Conversation(label=entry.request.label, around=self.around, insists=insists)
         rules = evolve(self.rules, min_match=Match.DIGEST) if only_the_same_bytes else self.rules
         search = Search(
             request=entry.request,
@@ -368,7 +367,10 @@ class Delivery:
         artifact = Artifact(path=stage.target, size=stage.target.stat().st_size, digests=(Digest("sha256", sha256),))
         verification = judged(artifact, offer, request, conversation, self.rules)
         if verification.verdict is Verdict.REFUSED:
-            raise refusal(verification, artifact, offer, stage)
+            error = refusal(verification, artifact, offer, stage)
+            conversation.judged(held_to, error.failure)
+            raise error
+        conversation.judged(held_to, None)
         return artifact, verification
 
     def _confirmed_for_plan(self, job: Job, offer: Candidate) -> Candidate:

@@ -173,3 +173,42 @@ def test_rests_that_are_over_leave_nothing_behind(path: Path, clock: Clock) -> N
     database = Database(path)
     assert len(database.read("SELECT source FROM rests")) == 2
     database.close()
+
+
+REFUSED = Failure(code=ErrorCode.CHECKSUM_MISMATCH, message="its SHA256 is another one")
+
+
+def test_bytes_that_were_refused_once_may_be_fetched_again_at_once(path: Path, clock: Clock) -> None:
+    next_run(path, clock).note_refused("ink", REFUSED)
+    clock.time += 1
+
+    assert next_run(path, clock).refusal("ink") is None
+
+
+def test_bytes_that_are_refused_again_and_again_are_left_alone_longer_and_longer(path: Path, clock: Clock) -> None:
+    waits = []
+    for _ in range(5):
+        next_run(path, clock).note_refused("ink", REFUSED)
+        refusal = next_run(path, clock).refusal("ink")
+        waits.append(refusal.retry_after if refusal else None)
+        clock.time += (refusal.retry_after if refusal and refusal.retry_after else 0) + 1
+
+    assert waits == [0.0, 600.0, 1200.0, 2400.0, 4800.0]
+    assert next_run(path, clock).refusal("ink") is None
+    clock.time += 100_000
+    next_run(path, clock).note_refused("ink", REFUSED)
+    clock.time += 1
+    assert next_run(path, clock).refusal("ink") is None, "it begins anew after a long peace"
+
+
+def test_a_refusal_of_bytes_says_why_how_often_and_what_to_do(path: Path, clock: Clock) -> None:
+    for _ in range(2):
+        next_run(path, clock).note_refused("ink", REFUSED)
+
+    refusal = next_run(path, clock).refusal("ink")
+
+    assert refusal is not None
+    assert refusal.code is ErrorCode.CHECKSUM_MISMATCH
+    assert "refused 2 times: its SHA256 is another one" in refusal.message
+    assert "10 minutes" in (refusal.hint or "")
+    assert "--force" in (refusal.hint or "")

@@ -237,6 +237,48 @@ class TestRests:
         assert get(config, f"{origin.url}/ink.safetensors", folder="loras").ok
 
 
+class TestRefusedBytes:
+    """A source that sends other bytes than it publishes must not be asked for gigabytes by every run of a timer."""
+
+    def test_are_not_fetched_a_third_time_at_once_and_that_is_told(self, config: Config, origin: Origin) -> None:
+        wrong = Shelf(origin.url, "0" * 64)
+        for _ in range(2):
+            get(config, "loras/ink.safetensors", backend=wrong)
+        before = len(origin.asked)
+
+        (entry,) = get(config, "loras/ink.safetensors", backend=wrong).entries
+
+        assert len(origin.asked) == before == 2
+        assert entry.error is not None
+        assert entry.error.code is ErrorCode.CHECKSUM_MISMATCH
+        assert "not fetched again yet, because it was refused 2 times" in entry.error.message
+        assert entry.error.retry_after is not None
+        assert 500 < entry.error.retry_after <= 600
+        assert [one.outcome for one in entry.attempts if one.hook == "download_artifact"] == [Outcome.FAILED]
+        assert "s3cr3t" not in str(entry.error)
+
+    def test_are_fetched_when_the_user_insists(self, config: Config, origin: Origin) -> None:
+        for _ in range(2):
+            get(config, "loras/ink.safetensors", backend=Shelf(origin.url, "0" * 64))
+
+        get(config, "loras/ink.safetensors", backend=Shelf(origin.url, "0" * 64), force=True)
+        assert len(origin.asked) == 3
+        accepted = {"accept_digests": (sha256(INK),)}
+        assert get(config, "loras/ink.safetensors", backend=Shelf(origin.url, "0" * 64), **accepted).ok
+
+    def test_are_no_matter_where_another_digest_is_published_by_now(self, config: Config, origin: Origin) -> None:
+        for _ in range(2):
+            get(config, "loras/ink.safetensors", backend=Shelf(origin.url, "0" * 64))
+
+        assert get(config, "loras/ink.safetensors", backend=Shelf(origin.url, sha256(INK))).ok
+
+    def test_of_one_file_keep_no_other_from_being_fetched(self, config: Config, origin: Origin) -> None:
+        for _ in range(2):
+            get(config, "loras/ink.safetensors", backend=Shelf(origin.url, "0" * 64))
+
+        assert get(config, "loras/oil.safetensors", backend=Shelf(origin.url, sha256(INK))).ok
+
+
 class TestNothingDependsOnIt:
     def spoil(self, config: Config, how: str) -> sqlite3.Connection | None:
         """Do something bad to the state that a first run left."""

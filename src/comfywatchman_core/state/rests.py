@@ -1,4 +1,4 @@
-"""Sources that asked to be left alone, and until when, across runs."""
+"""Sources that asked to be left alone, bytes that were refused, and until when, across runs."""
 
 from __future__ import annotations
 
@@ -22,6 +22,10 @@ _FIRST = 60.0
 """Seconds for a source that is at its limit and does not say for how long; doubled each time, up to an hour."""
 _HOUR = 3600.0
 
+_TEN_MINUTES = 600.0
+_AT_ONCE = 0.001
+"""Seconds after the first refusal of bytes: it may have been an accident. The second one is none."""
+
 _ASKS_FOR_REST = frozenset({ErrorCode.RATE_LIMITED, ErrorCode.UNAVAILABLE})
 
 
@@ -35,7 +39,7 @@ class _Rest:
 
 
 class Rests:
-    """Remembers who said "come back later". Safe to share between threads.
+    """Remembers who said "come back later", and whose bytes were refused. Safe to share between threads.
 
     :param now: The clock, in Unix time. A rest that was noted in its future does not count: the clock was set
         back, and nobody knows how long ago that was.
@@ -57,6 +61,13 @@ class Rests:
         left = rest.noted + rest.seconds - self._now()
         if not 0 < left <= rest.seconds:
             return None
+        if rest.code not in _ASKS_FOR_REST:
+            return Failure(
+                code=rest.code,
+                message=f"not fetched again yet, because it was refused {rest.times} times: {rest.message}",
+                hint=f"It is tried again in {_duration(left)}; to try at once, run again with --force.",
+                retry_after=round(left, 1),
+            )
         return Failure(
             code=rest.code,
             message=f"not asked again yet, because it said: {rest.message}",
@@ -76,8 +87,7 @@ class Rests:
             return
         with self._lock:
             rows = self._loaded()
-            before = rows.get(source)
-            times = before.times + 1 if before is not None and self._is_recent(before) else 1
+            times = self._times(source)
             seconds = failure.retry_after
             if seconds is None:
                 seconds = min(_FIRST * 2.0 ** min(times - 1, 10), _HOUR)
@@ -94,6 +104,25 @@ class Rests:
                 self._guessed.add(source)
             else:
                 rows[source] = rest
+        self._write(source, rest)
+
+    def note_refused(self, what: str, failure: Failure) -> None:
+        """Remember that the bytes of *what* were refused, so that no loop of runs fetches them again and again.
+
+        :param what: File, address and the digest that is asked for: where one of them changes, it is tried at once.
+        """
+        with self._lock:
+            times = self._times(what)
+            seconds = _AT_ONCE if times == 1 else min(_TEN_MINUTES * 2.0 ** min(times - 2, 10), LONGEST)
+            rest = _Rest(noted=self._now(), seconds=seconds, times=times, code=failure.code, message=failure.message)
+            self._loaded()[what] = rest
+        self._write(what, rest)
+
+    def _times(self, source: str) -> int:
+        before = self._loaded().get(source)
+        return before.times + 1 if before is not None and self._is_recent(before) else 1
+
+    def _write(self, source: str, rest: _Rest) -> None:
         self._database.write(
             f"INSERT OR REPLACE INTO rests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)",
             [(source, rest.noted, rest.seconds, rest.times, rest.code.value, rest.message)],
