@@ -7,6 +7,7 @@ shows in a diff. It holds no secret and no path of the machine that wrote it.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Iterable
 from pathlib import Path, PurePath, PurePosixPath
 
@@ -195,8 +196,8 @@ class _Repeated(ValueError):
 def _once(members: list[tuple[str, object]]) -> dict[str, object]:
     document = dict(members)
     if len(document) < len(members):
-        keys = [key for key, _ in members]
-        raise _Repeated(f"{next(key for key in keys if keys.count(key) > 1)[:80]!a} stands twice in one object")
+        key = Counter(key for key, _ in members).most_common(1)[0][0]
+        raise _Repeated(f"{key[:80]!a} stands twice in one object")
     return document
 
 

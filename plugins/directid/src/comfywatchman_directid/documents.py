@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import collections
 import json
 import re
 from collections.abc import Mapping, Sequence
@@ -17,6 +18,8 @@ from .sources import WISHES, CivitaiFile, HubFile, Source, WebFile, hub_file, id
 
 SCHEMA = "comfywatchman-known/1"
 MOST_ROWS = 100_000
+_NO_FILE = 1 << 63
+"""No file system has a file of so many bytes."""
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -45,8 +48,16 @@ def parse_document(data: bytes, where: str, *, trusted: bool = False) -> tuple[s
     :returns: The table's own version, empty where it has none, and its rows in order.
     :raises TableError: It is not JSON, not of this schema, or says something impossible.
     """
+
+    def once(members: list[tuple[str, Any]]) -> dict[str, Any]:
+        found = dict(members)
+        if len(found) < len(members):  # a person reads the first of two, and a program the last
+            key = collections.Counter(key for key, _ in members).most_common(1)[0][0]
+            raise TableError(where, f"{_shown(key)} stands twice in one object")
+        return found
+
     try:
-        document = json.loads(data)
+        document = json.loads(data, object_pairs_hook=None if trusted else once)
     except json.JSONDecodeError as error:
         raise TableError(where, f"line {error.lineno}, column {error.colno}: {error.msg}") from error
     except (ValueError, RecursionError) as error:
@@ -120,7 +131,7 @@ def _row(row: object, where: str, at: str, trusted: bool) -> KnownModel:
     if sha256 is not None and not (isinstance(sha256, str) and _SHA256.fullmatch(sha256)):
         raise TableError(where, f"{at}.sha256 is {_shown(sha256)}, not 64 hexadecimal digits")
     size = row.get("size")
-    if size is not None and not (_is_number(size) and size > 0):
+    if size is not None and not (_is_number(size) and 0 < size < _NO_FILE):
         raise TableError(where, f"{at}.size is {_shown(size)}, not a number of bytes")
     checked = row.get("checked", "")
     if not isinstance(checked, str) or (checked and not _DATE.fullmatch(checked)):
