@@ -40,8 +40,11 @@ def free_port() -> int:
 
 
 @contextmanager
-def site(root: Path, work: Path) -> Iterator[Site]:
-    """Serve *root*; what the server writes goes to *work*."""
+def site(root: Path, work: Path, *, logged: bool = False) -> Iterator[Site]:
+    """Serve *root*; what the server writes goes to *work*.
+
+    :param logged: Write the Unix time of every request into ``access.log`` there.
+    """
     certificate = _certificate(work)
     nginx = shutil.which("nginx")
     if nginx is None:
@@ -49,8 +52,10 @@ def site(root: Path, work: Path) -> Iterator[Site]:
             yield Site(http=url, server="http.server (nginx is not installed)")
         return
     plain, secure = free_port(), free_port()
+    capped = f"location /capped/ {{ alias {root}/; limit_rate {CAP}; }}"
+    log = f"log_format times '$msec'; access_log {work}/access.log times" if logged else "access_log off"
     tls = (
-        f"server {{ listen 127.0.0.1:{secure} ssl; root {root};"
+        f"server {{ listen 127.0.0.1:{secure} ssl; root {root}; {capped}"
         f" ssl_certificate {certificate}; ssl_certificate_key {work}/key.pem; }}"
     )
     configuration = work / "nginx.conf"
@@ -58,9 +63,9 @@ def site(root: Path, work: Path) -> Iterator[Site]:
         f"""worker_processes 1; daemon off; pid {work}/nginx.pid; error_log {work}/error.log;
 events {{ worker_connections 512; }}
 http {{
-  access_log off; sendfile on; tcp_nopush on; keepalive_requests 1000000;
+  {log}; sendfile on; tcp_nopush on; keepalive_requests 1000000;
   {" ".join(f"{kind}_temp_path {work}/{kind};" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi"))}
-  server {{ listen 127.0.0.1:{plain}; root {root}; location /capped/ {{ alias {root}/; limit_rate {CAP}; }} }}
+  server {{ listen 127.0.0.1:{plain}; root {root}; {capped} }}
   {tls if certificate else ""}
 }}
 """
