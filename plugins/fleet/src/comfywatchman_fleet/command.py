@@ -32,11 +32,12 @@ from ._version import __version__
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command with *arguments*, the process's own by default; returns its exit code."""
-    options = _parser().parse_args(arguments)
+    options = make_parser().parse_args(arguments)
     return while_somebody_reads(lambda: run(options, _get))
 
 
-def _parser() -> argparse.ArgumentParser:
+def make_parser() -> argparse.ArgumentParser:
+    """Build the parser; Dask is not imported for it."""
     parser = argparse.ArgumentParser(
         prog="comfywatchman-fleet", description="Carry out a plan on many machines.", allow_abbrev=False
     )
