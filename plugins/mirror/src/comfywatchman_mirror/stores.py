@@ -18,7 +18,7 @@ from comfywatchman_core import AuthRequired, BackendError, errors
 
 from . import publishing
 from .settings import SCHEMES, Settings
-from .ssh import connect, read_ahead
+from .ssh import connect, pieces_of
 
 _T = TypeVar("_T")
 
@@ -73,11 +73,12 @@ class Store:
         fs = self._take()[0]
         try:
             with fs.open(self._full(path), "rb", **({} if self.keeps_objects else {"block_size": CHUNK})) as file:
-                file.seek(start)
                 if self._settings.scheme == "sftp":
-                    read_ahead(file)
-                while piece := file.read(CHUNK):
-                    yield piece
+                    yield from pieces_of(file, start)
+                else:
+                    file.seek(start)
+                    while piece := file.read(CHUNK):
+                        yield piece
         except FileNotFoundError as error:
             self._idle.put(fs)
             raise BackendError(f"{path} is not in the mirror", code=errors.ErrorCode.NOT_FOUND) from error
