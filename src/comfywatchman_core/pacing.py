@@ -55,6 +55,8 @@ class HostGates:
         sleep: Callable[[float], None] = time.sleep,
     ) -> None:
         """:param delay: Seconds between two requests to one origin through :meth:`pass_through`."""
+        self.on_close: Callable[[str, float], None] = lambda origin, seconds: None
+        """Told what this process is told by an origin, and for how many seconds."""
         self._delay = delay
         self._clock = clock
         self._sleep = sleep
@@ -62,7 +64,12 @@ class HostGates:
         self._opens: dict[str, float] = {}
 
     def close(self, origin: str, seconds: float) -> None:
-        """Let nobody through to *origin* for *seconds*."""
+        """Let nobody through to *origin* for *seconds*, as it asked this process."""
+        self.keep_closed(origin, seconds)
+        self.on_close(origin, seconds)
+
+    def keep_closed(self, origin: str, seconds: float) -> None:
+        """Let nobody through to *origin* for *seconds*, as it asked somebody else."""
         with self._lock:
             self._opens[origin] = max(self._opens.get(origin, 0.0), self._clock() + seconds)
 

@@ -26,6 +26,7 @@ from .events import BytesReceived, DownloadFinished, DownloadStarted, Event, Que
 from .folders import ModelFolders
 from .leftovers import tidy
 from .models import Candidate, ModelRequest
+from .pacing import HostGates
 from .planfile import PlannedFile
 from .report import Entry, Status
 from .settings import is_secret
@@ -123,6 +124,14 @@ def carry_out(
     return Settled(entry=_shown_entry(entry), events=tuple(kept))
 
 
+def gates_of(orders: Orders) -> HostGates:
+    """Which origins want to be left alone, for all steps of a run that this process carries out.
+
+    :raises UsageError: The settings of this process cannot be used.
+    """
+    return _bench_of(orders).gates
+
+
 @define(eq=False, weakref_slot=True)
 class _Bench:
     """What a process keeps between the steps of one run: back ends, connections, a listing of the folders."""
@@ -133,6 +142,7 @@ class _Bench:
     standing: Standing
     staging: Staging
     turns: Turns
+    gates: HostGates
 
     @classmethod
     def set_up(cls, orders: Orders) -> _Bench:
@@ -152,6 +162,7 @@ class _Bench:
             Standing.of(folders, memory, config.rules.accept_digests),
             staging,
             paced(config.download.delay_between_downloads),
+            watchman.gates,
         )
         for each in (watchman.close, memory.close, staging.close):
             weakref.finalize(bench, each)

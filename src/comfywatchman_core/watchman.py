@@ -46,7 +46,8 @@ class Watchman:
         self._lock = threading.Lock()
         self._loaded: Backends | None = None
         self._transport = Transport(allow_private=self.config.download.allow_private_urls, offline=self.config.offline)
-        self._gates = HostGates()
+        self.gates = HostGates()
+        """Which origins want to be left alone, for all runs."""
 
     @property
     def backends(self) -> Backends:
@@ -214,7 +215,7 @@ class Watchman:
             max_retries=config.download.max_retries,
             timeout=config.download.timeout_seconds,
         )
-        engine = Engine(settings, transport=self._transport, gates=self._gates)
+        engine = Engine(settings, transport=self._transport, gates=self.gates)
         return load(
             order=config.rules.backends or config.backends.order,
             disabled=config.backends.disabled,
@@ -233,7 +234,7 @@ class Watchman:
         download = self.config.download
         return ApiClient(
             self._transport,
-            gates=self._gates,
+            gates=self.gates,
             retries=download.max_retries,
             timeout=download.timeout_seconds,
             cancelled=cancelled,

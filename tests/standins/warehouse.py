@@ -85,6 +85,8 @@ class Warehouse:
     files: dict[str, bytes] = field(factory=dict)
     token: str = ""
     """What must be shown; empty for a source that everybody may use."""
+    refusals: list[Reply] = field(factory=list)
+    """What those who ask for a file are answered first, one each."""
     before: Callable[[Asked], None] = lambda asked: None
     """Called before a file is sent."""
 
@@ -116,6 +118,8 @@ class Warehouse:
         if what == "list":
             return Reply.json({"size": len(data), "sha256": sha256(data)})
         self.before(asked)
+        if self.refusals:
+            return self.refusals.pop(0)
         return Reply.of_bytes(data, asked, ETag=f'"{sha256(data)[:8]}"')
 
 

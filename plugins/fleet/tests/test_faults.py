@@ -142,10 +142,8 @@ def test_a_worker_that_only_slept_harms_nothing_when_it_wakes_up(hosts: Studio) 
 def test_hosts_whose_clocks_differ_by_an_hour_fetch_a_file_of_their_common_tree_once(hosts: Studio, ahead: int) -> None:
     add_host(hosts, "anna", "127.0.0.1", SILENCE=8)
     add_host(hosts, "bert", "127.0.0.2", SILENCE=8, CLOCK_AHEAD=ahead)
-    while len(workers := hosts.cluster.workers) < 2 or not all(worker.poll() is None for worker in workers.values()):
-        time.sleep(0.1)
 
-    ended = hosts.get(hosts.plan(INK), *SLOWLY, "--mode", "each")
+    ended = hosts.get(hosts.plan(INK), *SLOWLY, "--mode", "each", "--machines", "2")
 
     assert ended.code == 0, ended.stderr
     assert ranges(hosts) == [0]

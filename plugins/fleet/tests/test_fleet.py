@@ -17,7 +17,7 @@ from standins.dask_cluster import Cluster, cluster
 from standins.warehouse import TOKEN_VARIABLE, open_warehouse, write_distribution
 
 from comfywatchman_core.jsonlines import line_schema
-from comfywatchman_core.testing import Asked, safetensors
+from comfywatchman_core.testing import Asked, Reply, safetensors
 
 from .conftest import TOKEN, Studio
 
@@ -43,6 +43,7 @@ class TestSharedTree:
             schema.validate(line)
         assert ended.result["summary"]["downloaded"] == len(FILES)
         assert ended.result["summary"]["bytes"] == sum(map(len, FILES.values()))
+        assert [one["name"] for one in ended.files] == sorted(FILES)
         assert {one["worker"] for one in ended.files} <= {"anna", "bert"}
         assert {one["verdict"] for one in ended.files} == {"verified"}
         for name in FILES:
@@ -56,11 +57,10 @@ class TestSharedTree:
     def test_the_largest_files_go_first(self, studio: Studio) -> None:
         studio.get(studio.plan(FILES), "-j", "1")
 
-        # Two that begin together may come in either order.
+        asked = [one.path.rpartition("/")[2] for one in studio.warehouse.origin.asked if one.path.startswith("/list/")]
         wanted = sorted(FILES, reverse=True)
-        assert [abs(place - wanted.index(name)) <= 1 for place, name in enumerate(studio.warehouse.transfers())] == [
-            True for _ in FILES
-        ]
+        assert sorted(asked[:2], reverse=True) == wanted[:2]  # two begin together
+        assert asked[2:] == wanted[2:]
 
     def test_what_is_there_is_left_alone(self, studio: Studio) -> None:
         plan = studio.plan(FILES)
@@ -148,6 +148,25 @@ class TestSources:
         assert len(times) == len(FILES)
         assert times[-1] - times[0] >= 0.2 * (len(FILES) - 1) - 0.1
         assert min(later - earlier for earlier, later in pairwise(times)) > 0.1
+
+    def test_what_a_source_asks_one_worker_for_all_of_them_heed(self, studio: Studio) -> None:
+        times: list[float] = []
+
+        def note(asked: Asked) -> None:
+            times.append(time.monotonic())
+            if len(times) == 1:
+                studio.warehouse.refusals.append(Reply(status=429, headers={"Retry-After": "3"}))
+
+        studio.warehouse.before = note
+        files = {f"{number}.safetensors": safetensors(str(number)) for number in range(30)}
+
+        ended = studio.get(studio.plan(files), "-j", "64", "--connections", "1")
+
+        assert ended.code == 0, ended.result
+        # The other worker may have begun a file or two before it heard of it.
+        soon = [one for one in times[1:] if one - times[0] < 2.5]
+        assert len(soon) <= 6
+        assert len(times) == len(files) + 1
 
     def test_a_source_of_the_studios_own_is_not_held_back(self, studio: Studio) -> None:
         both = threading.Barrier(2, timeout=20)
@@ -248,6 +267,13 @@ class TestBeforeTheRun:
         assert "no scheduler answers at tcp://127.0.0.1:9" in run.stderr
         assert "Traceback" not in run.stderr
 
+    def test_without_workers_it_says_so_when_patience_ends(self, studio: Studio) -> None:
+        with cluster(studio.place / "empty", studio.cluster.place / "site", {}) as empty:
+            ended = Studio(studio.place, empty, studio.warehouse).get(studio.plan(INK), "--patience", "0.5")
+
+        assert ended.code == 5
+        assert "workers on 0 machines" in ended.stderr
+
     @pytest.mark.parametrize("content", ["", "{}", '{"schema": "comfywatchman-plan/9"}'])
     def test_what_is_no_plan_is_refused_before_anybody_is_asked(self, studio: Studio, content: str) -> None:
         plan = studio.place / "broken.json"
@@ -295,7 +321,7 @@ def test_machines_with_disks_of_their_own_get_every_file_each(tmp_path: Path) ->
             disk.mkdir(exist_ok=True)
             running.add(name, host=host, mounted=(disk, tmp_path / "disk"))
         studio = Studio(tmp_path, running, source)
-        ended = studio.get(studio.plan(FILES), "--mode", "each", models=tmp_path / "disk" / "models")
+        ended = studio.get(studio.plan(FILES), "--mode", "each", "--machines", "2", models=tmp_path / "disk" / "models")
 
     assert ended.code == 0, ended.stderr
     for host in ("127.0.0.1", "127.0.0.2"):

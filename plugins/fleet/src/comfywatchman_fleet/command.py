@@ -61,6 +61,13 @@ def make_parser() -> argparse.ArgumentParser:
         default=60.0,
         help="how long files wait for workers to come, or to come back (default: 60)",
     )
+    fleet.add_argument(
+        "--machines",
+        metavar="N",
+        type=int,
+        default=1,
+        help="wait until workers of so many machines are there (default: 1)",
+    )
     places = get.add_argument_group("places, as the workers see them")
     places.add_argument("--models-dir", metavar="DIR", help="a models directory")
     places.add_argument("--comfyui", metavar="DIR", help="ComfyUI's base directory")
@@ -112,7 +119,7 @@ def _get(options: Namespace) -> int:
                 hint="Start one with `dask scheduler`, and pass the address that it prints.",
             ) from error
         with client, _listening(options, interruption) as listen:
-            fleet = Fleet(client, listen, interruption.event.is_set, options.patience)
+            fleet = Fleet(client, listen, interruption.event.is_set, options.patience, options.machines)
             limits = Limits(
                 at_a_time=config.download.jobs,
                 delay=config.download.delay_between_downloads,

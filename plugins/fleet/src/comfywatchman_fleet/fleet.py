@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import itertools
 import queue
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -18,14 +19,14 @@ from comfywatchman_core import __version__ as core_version
 from comfywatchman_core.addresses import redact_text
 from comfywatchman_core.config import Config
 from comfywatchman_core.delivery import stopped
-from comfywatchman_core.errors import ErrorCode, Failure, UsageError
+from comfywatchman_core.errors import BackendError, Cancelled, ErrorCode, Failure, UsageError
 from comfywatchman_core.events import Event, FileSettled, Queued, Surveyed
 from comfywatchman_core.planfile import Plan
 from comfywatchman_core.report import Entry, Report, Status
 from comfywatchman_core.steps import Orders, Step
 
 from .turns import Limits
-from .work import Done, Failed, Message, carry_out, read_message, stop_run, topic_of
+from .work import Done, Failed, Message, Wish, carry_out, leave_alone, read_message, stop_run, topic_of
 
 Tell = Callable[[Event, str, str], None]
 """Told an event, the name of the worker that it comes from (empty: from none), and the machine that it concerns
@@ -71,7 +72,9 @@ class Fleet:
     cancelled: Callable[[], bool]
     patience: float = 60.0
     """Seconds that files wait for a worker to come, or to come back, before they are given up."""
-    _news: queue.SimpleQueue[Future[Done] | Message] = field(factory=queue.SimpleQueue, init=False)
+    machines: int = 1
+    """How many are waited for before anything is begun."""
+    _news: queue.SimpleQueue[Future[Done] | Message | Wish] = field(factory=queue.SimpleQueue, init=False)
     _errands: dict[str, _Errand] = field(factory=dict, init=False)
     """Key of a task → what it is to do, until it is settled."""
     _futures: dict[str, Future[Done]] = field(factory=dict, init=False)
@@ -79,6 +82,8 @@ class Fleet:
     _seen: dict[str, float] = field(factory=dict, init=False)
     """Machine → when it was last there; empty name: any machine."""
     _each: bool = field(default=False, init=False)
+    _run: str = field(default="", init=False)
+    _limits: Limits = field(init=False)
     _stopping: float | None = field(default=None, init=False)
     """When the run was stopped."""
 
@@ -90,12 +95,13 @@ class Fleet:
         """
         self._each = mode is Mode.EACH
         orders = Orders.of(config)
+        self._run, self._limits = orders.run, limits
         machines = self._machines()
         self._check_versions()
         self.client.subscribe_topic(topic_of(orders.run), lambda event: self._news.put(read_message(event[1])))
         try:
-            self._send(_errands(plan, orders, machines if self._each else ("",)), orders, limits)
-            self._follow(orders.run)
+            self._send(_errands(plan, orders, machines if self._each else ("",)))
+            self._follow()
         finally:
             self._give_up_on_tasks()
         entries = tuple(self._entries[place] for place in sorted(self._entries))
@@ -103,11 +109,17 @@ class Fleet:
         return Report(entries=entries, transferred=transferred)
 
     def _machines(self) -> Sequence[str]:
-        """Hosts of the workers, once there are some. :raises UsageError: None come."""
+        """Hosts of the workers, once there are enough. :raises BackendError: They do not come."""
         end = time.monotonic() + self.patience
-        while not (machines := _hosts(self.client.scheduler_info(n_workers=-1))):
-            if time.monotonic() > end or self.cancelled():
-                raise UsageError("the scheduler has no workers", hint="Start some: `dask worker ADDRESS`.")
+        while len(machines := _hosts(self.client.scheduler_info(n_workers=-1))) < self.machines:
+            if self.cancelled():
+                raise Cancelled("stopped before there were workers")
+            if time.monotonic() > end:
+                raise BackendError(
+                    f"the scheduler has workers on {len(machines)} machines, where {self.machines} are waited for",
+                    code=ErrorCode.UNAVAILABLE,
+                    hint="Start some with `dask worker ADDRESS`, or give them more time with --patience.",
+                )
             time.sleep(_PULSE)
         return machines
 
@@ -121,7 +133,7 @@ class Fleet:
                     hint="Install the same comfywatchman-fleet and comfywatchman-core on every machine.",
                 )
 
-    def _send(self, errands: Sequence[_Errand], orders: Orders, limits: Limits) -> None:
+    def _send(self, errands: Sequence[_Errand]) -> None:
         self.tell(Surveyed(needed=len(errands), missing=len(errands)), "", "")
         by_machine: dict[str, list[_Errand]] = {}
         for errand in errands:
@@ -130,12 +142,12 @@ class Fleet:
                 self.tell(Queued(label=errand.step.request.label, candidate=errand.step.offer), "", errand.machine)
         for machine, those in by_machine.items():
             # Tasks of one call are begun in the order of their keys.
-            keys = [f"comfywatchman-{orders.run}-{errand.place:07}" for errand in those]
+            keys = [f"comfywatchman-{self._run}-{len(self._errands) + rank:07}" for rank in range(len(those))]
             self._errands |= dict(zip(keys, those, strict=True))
             futures = self.client.map(
                 carry_out,
                 [errand.step for errand in those],
-                limits=limits,
+                limits=self._limits,
                 key=keys,
                 retries=_TRIES,
                 workers=[machine] if machine else None,
@@ -145,7 +157,7 @@ class Fleet:
             for future in futures:
                 future.add_done_callback(self._news.put)
 
-    def _follow(self, run: str) -> None:
+    def _follow(self) -> None:
         looked = silent_since = time.monotonic()
         while self._errands:
             self._take_in(list(self._arrived()))
@@ -160,12 +172,12 @@ class Fleet:
                 looked = now
                 self._look_after_machines(now)
             if self.cancelled() and self._stopping is None:
-                self._stop(run)
+                self._stop()
             if self._stopping is not None and now - self._stopping > _STOPPING:
                 for key in tuple(self._errands):
                     self._settle_stopped(key)
 
-    def _arrived(self) -> Iterator[Future[Done] | Message]:
+    def _arrived(self) -> Iterator[Future[Done] | Message | Wish]:
         """What there is to hear; waits a moment for the first of it."""
         try:
             yield self._news.get(timeout=_PULSE)
@@ -174,12 +186,16 @@ class Fleet:
         except queue.Empty:
             return
 
-    def _take_in(self, news: Sequence[Future[Done] | Message]) -> None:
+    def _take_in(self, news: Sequence[Future[Done] | Message | Wish]) -> None:
         ended: list[Future[Done]] = []
         for one in news:
             if isinstance(one, Future):
                 if one.key in self._errands:
                     ended.append(one)
+                continue
+            if isinstance(one, Wish):
+                with suppress(Exception):  # whoever does not hear of it is told by the source
+                    self.client.run(leave_alone, self._run, self._limits, one, wait=False)
                 continue
             for event in one.events:
                 self.tell(event, one.worker, one.machine if self._each else "")
@@ -242,16 +258,16 @@ class Fleet:
         self._entries[errand.place] = entry
         self.tell(FileSettled(label=errand.step.request.label, entry=entry), entry.worker or "", errand.machine)
         if entry.error is not None and errand.step.orders.config.rules.fail_fast:
-            self._stop(errand.step.orders.run)
+            self._stop()
 
-    def _stop(self, run: str) -> None:
+    def _stop(self) -> None:
         """Have workers put away what they are at; what nobody has begun is not begun."""
         if self._stopping is not None:
             return
         self._stopping = time.monotonic()
         with suppress(Exception):  # a scheduler that is gone stops nobody
             at_work = {key for keys in self.client.processing().values() for key in keys}
-            self.client.run(stop_run, run, wait=False)
+            self.client.run(stop_run, self._run, self._limits, wait=False)
             waiting = [key for key in self._errands if key not in at_work]
             self.client.cancel([self._futures[key] for key in waiting])
             for key in waiting:
@@ -281,11 +297,11 @@ class Fleet:
 
 def _errands(plan: Plan, orders: Orders, machines: Sequence[str]) -> list[_Errand]:
     """The largest files first, for every one of *machines*."""
-    files = sorted(plan.files, key=lambda one: -(one.size or 0))
-    steps = [Step.of_plan(orders, one) for one in files]
+    files = sorted(enumerate(plan.files), key=lambda numbered: -(numbered[1].size or 0))
     return [
-        _Errand(place, step, machine)
-        for place, (machine, step) in enumerate((machine, step) for machine in machines for step in steps)
+        _Errand(before + number, Step.of_plan(orders, planned), machine)
+        for before, machine in zip(itertools.count(step=len(files)), machines, strict=False)
+        for number, planned in files
     ]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pickle
 import threading
 import time
+from contextlib import suppress
 from functools import lru_cache
 from urllib.parse import urlsplit
 
@@ -12,8 +13,9 @@ from attrs import evolve, frozen
 from distributed import Status, Worker, get_worker
 
 from comfywatchman_core import steps
-from comfywatchman_core.errors import ErrorCode
+from comfywatchman_core.errors import ErrorCode, UsageError
 from comfywatchman_core.events import BytesReceived, Event
+from comfywatchman_core.pacing import HostGates
 from comfywatchman_core.steps import Settled, Step
 
 from .turns import Limits, Turns
@@ -23,6 +25,8 @@ _PULSE = 0.25
 _AGAIN = frozenset({ErrorCode.BUSY, ErrorCode.CANCELLED, ErrorCode.NETWORK, ErrorCode.STALLED, ErrorCode.UNAVAILABLE})
 """Failures of which another worker, or the same one a little later, may see nothing. Unless the run is stopped,
 it is a worker on its way out that cancels."""
+_WORTH_TELLING = 1.0
+"""Seconds. Shorter waits are over before the others have heard of them."""
 _ENDING = (Status.closing, Status.closing_gracefully, Status.closed, Status.failed)
 
 
@@ -42,6 +46,14 @@ class Message:
     worker: str
     machine: str
     events: tuple[Event, ...]
+
+
+@frozen
+class Wish:
+    """A source wants to be left alone."""
+
+    origin: str
+    seconds: float
 
 
 class Failed(Exception):
@@ -64,28 +76,57 @@ def topic_of(run: str) -> str:
 def carry_out(step: Step, limits: Limits) -> Done:
     """Carry out *step* on this worker. :raises Failed: It came to nothing, and another try may come to more."""
     worker = get_worker()
-    run = step.orders.run
-    stop = _stop_of(run)
-    telling = Telling(worker, topic_of(run))
+    post = _post_of(step.orders.run, limits)
+    telling = Telling(worker, topic_of(step.orders.run))
+    with suppress(UsageError):  # the step itself says so
+        post.follow(steps.gates_of(step.orders), worker)
     settled = steps.carry_out(
         step,
         emit=telling,
-        cancelled=lambda: stop.is_set() or worker.status in _ENDING,
-        turns=_turns_of(run, limits),
+        cancelled=lambda: post.stop.is_set() or worker.status in _ENDING,
+        turns=post.turns,
     )
     done = Done(evolve(settled, events=telling.rest()), str(worker.name))
     error = settled.entry.error
-    if error is not None and error.code in _AGAIN and not stop.is_set():
+    if error is not None and error.code in _AGAIN and not post.stop.is_set():
         raise Failed(done)
     return done
 
 
-async def stop_run(run: str) -> None:
+async def stop_run(run: str, limits: Limits) -> None:
     """Let the steps of *run* on this worker come to an end; what has arrived is kept.
 
     A coroutine: Dask waits for no answer of those, which a worker that sleeps would not give.
     """
-    _stop_of(run).set()
+    _post_of(run, limits).stop.set()
+
+
+async def leave_alone(run: str, limits: Limits, wish: Wish) -> None:
+    """Heed what a source asked another worker for."""
+    post = _post_of(run, limits)
+    if post.gates is not None:
+        post.gates.keep_closed(wish.origin, wish.seconds)
+
+
+class Post:
+    """What one worker process keeps for one run."""
+
+    def __init__(self, run: str, limits: Limits) -> None:
+        self.stop = threading.Event()
+        self.turns = Turns(run, limits)
+        self.gates: HostGates | None = None
+        self._topic = topic_of(run)
+
+    def follow(self, gates: HostGates, worker: Worker) -> None:
+        """Let the other workers know when a source wants to be left alone."""
+
+        def pass_on(origin: str, seconds: float) -> None:
+            if seconds >= _WORTH_TELLING:
+                worker.log_event(self._topic, pickle.dumps(Wish(origin, seconds)))
+
+        if self.gates is not gates:
+            self.gates = gates
+            gates.on_close = pass_on
 
 
 class Telling:
@@ -116,30 +157,20 @@ class Telling:
         return tuple(event for event in kept if not isinstance(event, BytesReceived))
 
 
-def read_message(data: bytes) -> Message:
-    """Read what :class:`Telling` sent."""
-    message: Message = pickle.loads(data)
+def read_message(data: bytes) -> Message | Wish:
+    """Read what a worker sent."""
+    message: Message | Wish = pickle.loads(data)
     return message
 
 
 _ONE_FOR_ALL = threading.Lock()
 
 
-def _stop_of(run: str) -> threading.Event:
+def _post_of(run: str, limits: Limits) -> Post:
     with _ONE_FOR_ALL:
-        return _latest_stop(run)
+        return _latest_post(run, limits)
 
 
 @lru_cache(16)  # runs
-def _latest_stop(run: str) -> threading.Event:
-    return threading.Event()
-
-
-def _turns_of(run: str, limits: Limits) -> Turns:
-    with _ONE_FOR_ALL:
-        return _latest_turns(run, limits)
-
-
-@lru_cache(16)
-def _latest_turns(run: str, limits: Limits) -> Turns:
-    return Turns(run, limits)
+def _latest_post(run: str, limits: Limits) -> Post:
+    return Post(run, limits)
