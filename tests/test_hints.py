@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
+from pathlib import Path
 
 import pytest
 from attrs import evolve
@@ -148,6 +149,26 @@ class TestResults:
         lines = printed(Report(entries=(entry(Status.FAILED, ErrorCode.NOT_FOUND, candidates=(offer,)),)), capsys)
 
         assert any("· 'hf:a/b/$(id).safetensors'" in line for line in lines)
+
+    def test_a_plan_shows_where_a_file_would_be_put(self, capsys: pytest.CaptureFixture[str]) -> None:
+        planned = entry(Status.PLANNED, path=Path("/models/loras/ink.safetensors"))
+
+        assert "           /models/loras/ink.safetensors" in printed(Report(entries=(planned,)), capsys)
+
+    @pytest.mark.parametrize(
+        ("sizes", "told"),
+        [
+            ((2_000_000_000, 500_000_000), "2 to download (2.5 GB)"),
+            ((2_000_000_000, None), "2 to download (2.0 GB and 1 of unknown size)"),
+            ((None,), "1 to download (size unknown)"),
+        ],
+    )
+    def test_what_would_be_downloaded_is_told_as_far_as_it_is_known(
+        self, sizes: tuple[int | None, ...], told: str, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        report = Report(entries=tuple(entry(Status.PLANNED, size=size) for size in sizes))
+
+        assert printed(report, capsys)[-1].endswith(told)
 
     def test_a_narrow_terminal_indents_less_and_puts_details_below(self, capsys: pytest.CaptureFixture[str]) -> None:
         came = entry(Status.PLANNED, size=2_000_000_000, backend="huggingface")

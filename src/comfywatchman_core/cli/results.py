@@ -34,6 +34,7 @@ _COLORS = {
     Status.SKIPPED: "2",
 }
 
+_WITH_PATH = (Status.DOWNLOADED, Status.LINKED, Status.ELSEWHERE, Status.PLANNED)
 _NARROW = 60
 _MOST_OFFERS = 10
 _ALWAYS_TOLD = ("unreadable", "unsafe_name", "usage")
@@ -125,7 +126,7 @@ def _entry_lines(entry: Entry, style: Style, asked: Sequence[str]) -> Iterator[s
     yield f"{status} {label}{f'  ({details})' if details and fits else ''}".rstrip()
     if details and not fits:
         yield f"{style.indent}({details})"
-    if entry.path is not None and entry.status in (Status.DOWNLOADED, Status.LINKED, Status.ELSEWHERE):
+    if entry.path is not None and entry.status in _WITH_PATH:
         yield f"{style.indent}{printable(str(entry.path))}"
     if entry.verification is not None and entry.verification.verdict is Verdict.UNVERIFIED:
         yield f"{style.indent}no published checksum speaks for it"
