@@ -103,9 +103,8 @@ def run(options: Namespace, command: Callable[[Namespace], int] | None = None) -
 
     message, hint, code = "", None, 1
     try:
-        from .logs import told_logs
-
         from .commands import run as carry_out
+        from .logs import told_logs
 
         with stdout_for_results(), told_logs(verbose=getattr(options, "verbose", False)):
             code = (command or carry_out)(options)
