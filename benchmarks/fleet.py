@@ -24,7 +24,7 @@ from distributed import LocalCluster
 from comfywatchman_core.planfile import Plan, PlannedFile, read_plan, write_plan
 from comfywatchman_core.testing import safetensors, sha256
 
-_LARGE, _TINY, _TIMED = 16, 10_000, 60
+_LARGE, _TINY, _TIMED = 32, 10_000, 60
 _DELAY = 0.1
 
 

@@ -40,11 +40,11 @@ class Cluster:
         *options: str,
         host: str = "127.0.0.1",
         environ: Mapping[str, str] | None = None,
-        mounted: tuple[Path, Path] | None = None,
+        before: Sequence[str] = (),
     ) -> subprocess.Popen[bytes]:
         """Start a worker that is called *name*.
 
-        :param mounted: A directory, and where this worker alone sees it; only root can do that.
+        :param before: Words that stand before the command.
         """
         self.workers[name] = start(
             self.place,
@@ -55,7 +55,7 @@ class Cluster:
                 *("--local-directory", str(self.place / f"{name}-scratch"), *options),
             ],
             {**self.environ, "XDG_STATE_HOME": str(self.place / f"{name}-state"), **(environ or {})},
-            before=() if mounted is None else ("unshare", "-m", "sh", "-c", _MOUNTED, *map(str, mounted)),
+            before=before,
         )
         return self.workers[name]
 
@@ -71,7 +71,9 @@ class Cluster:
             process.wait(10)
 
 
-_MOUNTED = 'mount --bind "$0" "$1" && shift && exec "$@"'
+def with_disk(disk: Path, place: Path) -> tuple[str, ...]:
+    """Words before a command that let it alone see *disk* at *place*; only root can do that."""
+    return ("unshare", "-m", "sh", "-c", 'mount --bind "$0" "$1" && shift && exec "$@"', str(disk), str(place))
 
 
 def start(

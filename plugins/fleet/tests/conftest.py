@@ -69,12 +69,14 @@ class Studio:
         write_plan(Plan(tuple(planned)), self.place / "plan.json")
         return self.place / "plan.json"
 
-    def start(self, plan: Path, *options: str, models: Path | None = None) -> subprocess.Popen[str]:
+    def start(
+        self, plan: Path, *options: str, models: Path | None = None, url: str | None = None
+    ) -> subprocess.Popen[str]:
         command = [sys.executable, "-m", "comfywatchman_fleet", "get", "--scheduler", str(self.cluster.scheduler_file)]
         command += ["--plan", str(plan), "--models-dir", str(models or self.models), "--json", "--no-config", *options]
         process = subprocess.Popen(
             command,
-            env={**self.cluster.environ, "COMFYWATCHMAN_WAREHOUSE_URL": self.warehouse.origin.url},
+            env={**self.cluster.environ, "COMFYWATCHMAN_WAREHOUSE_URL": url or self.warehouse.origin.url},
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
