@@ -20,12 +20,13 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
+import pytest  # noqa: E402  (the tree is no package)
 from comfywatchman_mirror import lookup, pushing  # noqa: E402
 from comfywatchman_mirror.gathering import LocalFile  # noqa: E402
 from comfywatchman_mirror.layout import LARGEST_DOCUMENT  # noqa: E402
 from comfywatchman_mirror.settings import Settings  # noqa: E402
 from comfywatchman_mirror.stores import Store  # noqa: E402
-from standins import servers  # noqa: E402  (the tree is no package)
+from standins import servers  # noqa: E402
 
 import comfywatchman_core as cw  # noqa: E402
 from comfywatchman_core.testing import safetensors, sha256  # noqa: E402
@@ -40,7 +41,7 @@ def places(work: Path) -> Iterator[dict[str, str]]:
     os.environ["HOME"] = str(work)
     found = {"disk": str(work / "nas")}
     with ExitStack() as running:
-        with suppress(BaseException):  # pytest's way to say that a server is not there
+        with suppress(pytest.skip.Exception):  # the server is not installed
             found["sftp"] = running.enter_context(servers.sftp(work / "sshd", work)) + str(work / "over-ssh")
         with suppress(ImportError):
             import s3fs
@@ -108,7 +109,7 @@ def measured(name: str, url: str, work: Path, large: LocalFile, small: list[Loca
     look = seconds(lambda: [lookup.by_digest(read, digest) for digest in digests])
     ways = {name: url}
     if name == "disk":
-        with suppress(BaseException), servers.web(Path(url), work / "nginx") as web:
+        with suppress(pytest.skip.Exception), servers.web(Path(url), work / "nginx") as web:
             told("nginx", size, None, None, None, None, fetched(web, large.sha256 or "", work))
     for way, address in ways.items():
         get = fetched(address, large.sha256 or "", work)

@@ -474,6 +474,27 @@ class TestAPush:
         assert [line["event"] for line in lines] == ["result"]
         assert run("check", at=filled)[1][-1]["summary"]["checked"] == 1
 
+    def test_a_file_that_lies_anywhere_is_pushed_into_the_folder_that_is_said(
+        self, disk: Place, run: Run, tmp_path: Path
+    ) -> None:
+        (tmp_path / "downloads" / "SDXL").mkdir(parents=True)
+        for name in ("wash.safetensors", "SDXL/ink.safetensors", "notes.txt", ".hidden.safetensors"):
+            (tmp_path / "downloads" / name).write_bytes(safetensors(name))
+
+        code, lines = run("push", str(tmp_path / "downloads"), "--folder", "loras", at=disk)
+
+        assert code == 0
+        assert {line["name"] for line in lines[:-1]} == {"wash.safetensors", "SDXL/ink.safetensors"}
+        assert {line["folder"] for line in lines[:-1]} == {"loras"}
+
+    def test_a_sample_is_as_large_as_it_is_asked_for(self, filled: Place, run: Run, models: Path) -> None:
+        for number in range(4):
+            (models / "loras" / f"{number}.safetensors").write_bytes(safetensors(str(number)))
+        run("push", "--models-dir", str(models), at=filled)
+
+        assert run("check", "--sample", "2", at=filled)[1][-1]["summary"]["checked"] == 2
+        assert run("check", "--sample", "99", at=filled)[1][-1]["summary"]["checked"] == 5
+
     def test_without_a_mirror_nothing_is_done(self, run: Run) -> None:
         assert run("list")[0] == 2
 
