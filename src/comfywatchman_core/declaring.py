@@ -21,6 +21,8 @@ from .jsontext import Change, Place, added, changed, replaced, spelled
 from .names import same_name_key
 from .report import Entry, Status
 
+_MAX_NESTING = 64
+"""Definitions within definitions; readers of workflows go no deeper either."""
 _LEFT_OUT = (Status.INACTIVE, Status.SKIPPED, Status.CORRUPT, Status.FAILED)
 
 
@@ -115,48 +117,56 @@ def declared(text: str, by_node: Mapping[str, Sequence[Declaration]]) -> str:
     return text[: len(text) - len(root.text)] + changed(root.text, changes)
 
 
+@frozen
+class _Node:
+    place: Place
+    kind: str
+    """Its class, or the id of the subgraph that it stands for; empty where it has none."""
+
+
 class _Graph:
-    """Finds the nodes of a saved workflow in its text."""
+    """Finds the nodes of a saved workflow in its text. Everything is looked at once, however often it is used."""
 
     def __init__(self, root: Place) -> None:
         self._root = _nodes_in(root)
-        self._definitions: dict[str, dict[str, Place]] = {}
-        self._collect(root)
+        self._inside: dict[str, dict[str, _Node]] = {}
+        """What a node of that kind stands for."""
+        self._collect(root, _MAX_NESTING)
         groups = root.member("extra", "groupNodes")
-        self._groups = dict(groups.members()) if groups is not None and groups.is_object else {}
+        for name, group in groups.members() if groups is not None and groups.is_object else ():
+            members = group.member("nodes")
+            nodes = {str(number): _node(one) for number, one in enumerate(members.elements() if members else ())}
+            self._inside |= {f"workflow{separator}{name}": nodes for separator in "/>"}
 
-    def _collect(self, graph: Place) -> None:
+    def _collect(self, graph: Place, depth: int) -> None:
         listed = graph.member("definitions", "subgraphs")
-        for definition in listed.elements() if listed is not None else ():
+        for definition in listed.elements() if listed is not None and depth else ():
             identity = definition.member("id")
-            if identity is not None and isinstance(identity.value, str) and identity.value not in self._definitions:
-                self._definitions[identity.value] = _nodes_in(definition)
-                self._collect(definition)
+            if identity is not None and isinstance(identity.value, str) and identity.value not in self._inside:
+                self._inside[identity.value] = _nodes_in(definition)
+                self._collect(definition, depth - 1)
 
     def node(self, path: str) -> Place | None:
         """The node that *path* leads to; ``None`` where there is none."""
         nodes, found = self._root, None
         for part in path.split(":"):
             found = nodes.get(part)
-            kind = found.member("type") if found is not None else None
-            name = kind.value if kind is not None else None
-            if isinstance(name, str) and name in self._definitions:
-                nodes = self._definitions[name]
-            elif isinstance(name, str) and name[:9] in ("workflow/", "workflow>") and name[9:] in self._groups:
-                members = self._groups[name[9:]].member("nodes")
-                nodes = {str(number): one for number, one in enumerate(members.elements() if members else ())}
-            else:
-                nodes = {}
-        return found if found is not None and found.is_object else None
+            nodes = self._inside.get(found.kind, {}) if found is not None else {}
+        return found.place if found is not None and found.place.is_object else None
 
 
-def _nodes_in(graph: Place) -> dict[str, Place]:
+def _node(place: Place) -> _Node:
+    kind = place.member("type")
+    return _Node(place, kind.value if kind is not None and isinstance(kind.value, str) else "")
+
+
+def _nodes_in(graph: Place) -> dict[str, _Node]:
     listed = graph.member("nodes")
     found = {}
     for node in listed.elements() if listed is not None else ():
         identity = node.member("id")
         if identity is not None:
-            found[str(identity.value)] = node
+            found[str(identity.value)] = _node(node)
     return found
 
 
