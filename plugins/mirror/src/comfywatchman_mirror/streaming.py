@@ -43,12 +43,14 @@ def stream(pieces: Pieces, target: Path, sha256: str, size: int, candidate: Cand
             digest = hashlib.sha256()
             target.unlink(missing_ok=True)  # never written to: it may have another name
             target.touch(exist_ok=False)
-            note.write_text(sha256)
+            note.unlink(missing_ok=True)
+            with open(note, "x", encoding="ascii") as file:
+                file.write(sha256)
         context.emit(events.DownloadStarted(label="", candidate=candidate, resumed_at=kept, size=size))
-        with open(target, "r+b") as file:
-            file.truncate(kept)
-            file.seek(kept)
-            _copy(pieces, file, kept, size, digest, context)
+        with open(target, "r+b") as part:
+            part.truncate(kept)
+            part.seek(kept)
+            _copy(pieces, part, kept, size, digest, context)
         note.unlink(missing_ok=True)
     except OSError as error:
         raise _disk_error(error, target) from error
