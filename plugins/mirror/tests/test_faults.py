@@ -366,14 +366,16 @@ class TestAPush:
         code, lines = run("push", "--plan", str(plan), "--models-dir", str(models), at=disk)
 
         assert code == 0
-        assert (lines[0]["sha256"], lines[0]["folder"]) == (INK_SHA256, "ultralytics_bbox")
+        assert [(line["sha256"], line["folder"]) for line in lines if line["event"] == "pushed"] == [
+            (INK_SHA256, "ultralytics_bbox")
+        ]
 
     def test_the_older_names_of_folders_count_as_those_of_today(self, disk: Place, models: Path, run: Run) -> None:
         (models / "loras").rename(models / "unet")
 
         _, lines = run("push", "--models-dir", str(models), at=disk)
 
-        assert lines[0]["folder"] == "diffusion_models"
+        assert [line["folder"] for line in lines if line["event"] == "pushed"] == ["diffusion_models"]
 
     def test_where_there_are_no_hard_links_no_name_is_lost_either(
         self, disk: Place, models: Path, run: Run, monkeypatch: pytest.MonkeyPatch
@@ -420,6 +422,16 @@ class TestAPush:
             "name": "ink.safetensors",
             **source,
         }
+
+    def test_a_mirror_that_is_new_is_said_to_be_new(self, disk: Place, models: Path, run: Run) -> None:
+        """A share that is not mounted is an empty directory: whoever fills it should hear of it."""
+        _, first = run("push", "--models-dir", str(models), at=disk)
+        _, second = run("push", "--models-dir", str(models), at=disk)
+
+        assert [line["message"] for line in first if line["event"] == "note"] == [
+            "there was no mirror at this place: it is a new one"
+        ]
+        assert [line for line in second if line["event"] == "note"] == []
 
     def test_a_place_of_another_layout_is_left_alone(self, disk: Place, models: Path, run: Run) -> None:
         stored(disk, "comfywatchman-mirror.json").write_text('{"schema": "comfywatchman-mirror/9"}')
@@ -484,8 +496,10 @@ class TestAPush:
         code, lines = run("push", str(tmp_path / "downloads"), "--folder", "loras", at=disk)
 
         assert code == 0
-        assert {line["name"] for line in lines[:-1]} == {"wash.safetensors", "SDXL/ink.safetensors"}
-        assert {line["folder"] for line in lines[:-1]} == {"loras"}
+        assert {(line["folder"], line["name"]) for line in lines if line["event"] == "pushed"} == {
+            ("loras", "wash.safetensors"),
+            ("loras", "SDXL/ink.safetensors"),
+        }
 
     def test_a_sample_is_as_large_as_it_is_asked_for(self, filled: Place, run: Run, models: Path) -> None:
         for number in range(4):

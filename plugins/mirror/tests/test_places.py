@@ -62,7 +62,7 @@ def test_to_push_again_does_nothing_and_nothing_is_left_behind(place: Place, mod
     code, lines = run("push", "--models-dir", str(models), at=place)
 
     assert code == 0
-    assert [line["event"] for line in lines] == ["present", "result"]
+    assert [line["event"] for line in lines] == ["present", "result"]  # and nothing of a new mirror
     assert sorted(one.path for folder in ("sha256", "facts", "names") for one in place.store().walk(folder)) == before
     assert list(place.store().walk("incoming")) == []
 
@@ -251,3 +251,13 @@ def test_a_connection_that_is_cut_in_the_middle_is_made_anew_and_the_file_gone_o
     assert artifact.digests[0].value == sha256(data)
     assert len(asked) > 1
     assert asked[1] > 0
+
+
+def test_a_bucket_that_is_not_there_is_said_to_be_missing(place: Place, models: Path, run: Run) -> None:
+    if not place.url.startswith("s3:"):
+        pytest.skip("directories are made")
+
+    code, lines = run("push", "--models-dir", str(models), at=Place(settings={"url": "s3://nobody-made-this"}))
+
+    assert code == 5
+    assert "bucket" in lines[-1]["problems"][0]["hint"]

@@ -105,7 +105,8 @@ def _push(store: Store, options: Namespace, output: Output, cancelled: Cancelled
     if not files:
         raise errors.UsageError("nothing is to be pushed", hint="Name files, a --plan, or a --models-dir.")
     files = list({(one.label, one.path): one for one in files}.values())
-    pushing.found(store)
+    if pushing.found(store):  # a share that is not mounted is an empty directory, too
+        output.note("there was no mirror at this place: it is a new one")
 
     def push(file: gathering.LocalFile) -> None:
         with output.failures_of(file.label):

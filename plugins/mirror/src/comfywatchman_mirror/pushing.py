@@ -58,9 +58,12 @@ class Pushed:
     """Other files that the mirror has under this name: it alone does not lead to one of them any more."""
 
 
-def found(store: Store) -> None:
-    """Make a mirror of the place, if it is none yet. :raises BackendError: There is one of another layout."""
-    store.create(MARKER, marker())
+def found(store: Store) -> bool:
+    """Make a mirror of the place, if it is none yet; returns whether that was so.
+
+    :raises BackendError: There is one of another layout.
+    """
+    is_new = store.create(MARKER, marker())
     document = store.read(MARKER, LARGEST_DOCUMENT)
     if document is None or not is_marker(document):
         raise BackendError(
@@ -68,6 +71,7 @@ def found(store: Store) -> None:
             code=errors.ErrorCode.CONFLICT,
             hint="Use the version that made the mirror, or another place.",
         )
+    return is_new
 
 
 def push(store: Store, file: LocalFile, *, verify: bool, cancelled: Cancelled) -> Pushed:

@@ -102,7 +102,14 @@ class Store:
         publish = {"file": publishing.to_disk, "sftp": publishing.to_sftp}.get(
             self._settings.scheme, publishing.to_objects
         )
-        return self._call(lambda fs: publish(fs, self._root, path, source, sha256, self._cancelled))
+        try:
+            return self._call(lambda fs: publish(fs, self._root, path, source, sha256, self._cancelled))
+        except FileNotFoundError as error:
+            raise BackendError(
+                f"the mirror {self._settings.url} has no place for {path}: {error}",
+                code=errors.ErrorCode.UNAVAILABLE,
+                hint="Make its bucket or container first, or see whether it is mounted.",
+            ) from error
 
     def walk(self, folder: str) -> Iterator[Stored]:
         """Everything below *folder*, in no order."""
@@ -173,7 +180,7 @@ class Store:
             return BackendError(
                 f"the mirror {where} is full: {text}", code=errors.ErrorCode.DISK_FULL, hint="Prune it, or enlarge it."
             )
-        if number in (errno.EROFS, errno.EACCES, errno.EPERM):
+        if number in (errno.EROFS, errno.EACCES, errno.EPERM) or isinstance(error, PermissionError):
             return BackendError(
                 f"the mirror {where} does not let this be done: {text}",
                 code=errors.ErrorCode.READ_ONLY,
