@@ -1,14 +1,21 @@
 """How well the Civitai back end finds models by file name, measured in a town of look-alikes.
 
-    python benchmarks/civitai_names.py [--models 6000] [--lookups 2000] [--seed 1] [--fills-pages]
+    python benchmarks/civitai_names.py [--models 6000] [--lookups 2000] [--seed 1] [--fills-pages] [--ambiguous]
 
 The stand-in's search follows the rules of the real one: it looks at titles, makers, trigger words and checksums,
 never at file names. A name is *reachable* when any of many queries made of its words, far more than a client should
 ask, shows a model that bears it. Counted over the names that exactly one set of bytes bears:
 
 * recall: accepted unasked, of those that are reachable;
-* wrong: accepted, and the bytes are not those of a bearer, or the name has several;
 * requests: questions to the service for one model, searches and look-ups of uploaded names together.
+
+And counted over all names:
+
+* wrong: accepted, and the bytes are not those of the one bearer; or several bear the name, and not just one of them
+  is reachable. The same where all but one are out of reach is counted beside it: nobody could know;
+* ambiguous: reported as such, of the names that several bear and of which more than one is reachable.
+
+``--ambiguous`` looks up nothing but names that several bear: what the drawn look-ups meet now and then, at its worst.
 """
 
 from __future__ import annotations
@@ -40,11 +47,13 @@ def main() -> int:
     parser.add_argument("--lookups", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fills-pages", action="store_true", help="the search goes on to weaker hits in one page")
+    parser.add_argument("--ambiguous", action="store_true", help="look up only names that several files bear")
     parser.add_argument("--show", default="", help="print the look-ups of this outcome")
     arguments = parser.parse_args()
     with CivitaiStandIn(fills_pages=arguments.fills_pages) as service:
         town = settle(service, arguments.models, arguments.seed)
-        lookups = town.lookups(arguments.lookups, arguments.seed + 1)
+        draw = town.ambiguous_lookups if arguments.ambiguous else town.lookups
+        lookups = draw(arguments.lookups, arguments.seed + 1)
         service.listing.still = True
         started = time.perf_counter()
         counts, costs = measure(service, town, lookups, arguments.show)
@@ -134,9 +143,15 @@ def report(
     found, missed = counts["unique", "found"], counts["unique", "missed"]
     careful = counts["unique", "over-careful"]
     wrong = sum(count for (group, result), count in counts.items() if result == "WRONG" and not group.startswith(" "))
-    print(f"recall of what is reachable: {found / max(1, found + missed + careful):.3f}")
-    print(f"wrong: {wrong}")
-    print(f"requests for one model: {costs['requests'] / arguments.lookups:.2f} on average, {costs['most']} at most")
+    told, lost = counts["ambiguous", "ambiguous"], counts["ambiguous", "missed"]
+    taken = counts["ambiguous", "WRONG"]
+    unknowable = counts["ambiguous", "accepted, twins out of reach"]
+    asked = sum(count for (group, _), count in counts.items() if not group.startswith(" "))
+    if not arguments.ambiguous:
+        print(f"recall of what is reachable: {found / max(1, found + missed + careful):.3f}")
+    print(f"wrong: {wrong}; {unknowable} more whose twins no search shows")
+    print(f"ambiguous: {told} told of {told + lost + taken} that a search shows, {lost} found nothing")
+    print(f"requests for one model: {costs['requests'] / asked:.2f} on average, {costs['most']} at most")
 
 
 def _no_transfer(candidate: Candidate, target: Path, *, headers: object = None) -> Artifact:

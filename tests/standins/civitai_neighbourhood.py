@@ -47,6 +47,7 @@ _TYPES = (
     + [("TextualInversion", "embeddings")] * 2
     + [("Controlnet", "controlnet"), ("Upscaler", "upscale_models"), ("DoRA", "loras"), ("VAE", "vae")]
 )
+_ASKED_FOR = r"\.(safetensors|pt|pth|ckpt)$"
 _GENERIC_STEMS = frozenset({"lora", "model", "last", "v1", "vae", "test"})
 _GENERIC = ["lora.safetensors", "model.safetensors", "last.safetensors", "v1.safetensors", "vae.pt", "test.safetensors"]
 
@@ -95,12 +96,26 @@ class Neighbourhood:
                 0
             ]
             name = self._name(kind, model, version, file, dice)
-            if not re.search(r"\.(safetensors|pt|pth|ckpt)$", name):
+            if not re.search(_ASKED_FOR, name):
                 continue
             if dice.random() < 0.1:
                 name = f"{dice.choice(['sdxl', 'mine', 'styles'])}/{name}"
             drawn.append(self._lookup(name, folder, kind))
         return drawn
+
+    def ambiguous_lookups(self, count: int, seed: int = 2) -> list[Lookup]:
+        """Draw names that files of different bytes bear, each in every spelling."""
+        found: dict[tuple[str, str], Lookup] = {}
+        for model in self.service.catalogue.models.values():
+            for version, file in _files(model):
+                folder = "vae" if file.type == "VAE" else self.folders[model.id]
+                for name in _names(model, version, file):
+                    lookup = self._lookup(name, folder, "ambiguous")
+                    if lookup.group == "ambiguous" and re.search(_ASKED_FOR, name):
+                        found[folder, name] = lookup
+        names = sorted(found)
+        random.Random(seed).shuffle(names)
+        return [found[name] for name in names[:count]]
 
     def _name(self, kind: str, model: Model, version: Version, file: File, dice: random.Random) -> str:
         if kind == "printed":

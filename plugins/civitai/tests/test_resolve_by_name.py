@@ -287,6 +287,66 @@ class TestAmbiguity:
         assert "not all could be looked at" in offer.obstacle.message
         assert offer.reference in (offer.obstacle.hint or "")
 
+    def test_a_twin_that_only_the_tame_search_shows_is_told(self, civitai: CivitaiStandIn, desk: Desk) -> None:
+        publish(civitai, "Ink Style Deluxe", File("ink_style_deluxe_v2.safetensors", A))
+        publish(civitai, "Ink Style Deluxe", File("ink_style_deluxe_v2.safetensors", B), minor=True)
+
+        assert len(accepted(desk.resolve("ink_style_deluxe_v2.safetensors", "loras"))) == 2
+
+    @pytest.mark.parametrize(
+        ("title", "version"),
+        [
+            ("Cyber Painter Pony", "v1"),  # with a word more
+            ("Cybér Paintér", "v1"),  # the search does not see accents
+            ("Cyber Painter", "v1.4"),  # a version that its maker calls v1 in the name of the file
+        ],
+    )
+    def test_a_name_that_the_service_composed_may_be_what_another_was_uploaded_under(
+        self, civitai: CivitaiStandIn, desk: Desk, title: str, version: str
+    ) -> None:
+        publish(civitai, "Cyber Painter", File("x.safetensors", A), type="Checkpoint", version="v1")
+        publish(civitai, title, File("CyberPainter_v1.safetensors", B), type="Checkpoint", version=version)
+
+        assert len(accepted(desk.resolve("cyberPainter_v1.safetensors", "checkpoints"))) == 2
+
+    def test_a_name_from_before_a_moderator_gave_another_one_counts(self, civitai: CivitaiStandIn, desk: Desk) -> None:
+        variants = [
+            {"format": "SafeTensor", "size": "pruned", "fp": "fp16"},
+            {"format": "SafeTensor", "size": "full", "fp": "fp32"},
+        ]
+        for override, seed in (("chosen.safetensors", "one"), (None, "other")):
+            files = [
+                File(f"{seed}{index}.safetensors", safetensors(f"{seed}{index}"), metadata=metadata, override=given)
+                for index, (metadata, given) in enumerate(zip(variants, (override, None), strict=True))
+            ]
+            publish(civitai, "Cyber Painter", *files, type="Checkpoint")
+
+        offers = accepted(desk.resolve("cyberPainter_v1_full_fp32.safetensors", "checkpoints"))
+
+        assert {offer.sha256 for offer in offers} == {sha256(safetensors("one1")), sha256(safetensors("other1"))}
+
+    def test_where_the_search_does_not_show_everything_nothing_is_taken(
+        self, civitai: CivitaiStandIn, desk: Desk
+    ) -> None:
+        publish(civitai, "Ink Moon", File("ink_moon.safetensors", A))
+        for number in range(201):
+            publish(civitai, f"Moon of {number}", File(f"other_{number}.safetensors"))
+        publish(civitai, "The Dynamic Moon", File("ink_moon.safetensors", B), likes=0)
+
+        (offer,) = accepted(desk.resolve("ink_moon.safetensors", "loras"))
+
+        assert offer.obstacle is not None
+        assert offer.obstacle.code is CODE.AMBIGUOUS
+
+    def test_a_dangerous_twin_does_not_hide_a_third(self, civitai: CivitaiStandIn, desk: Desk) -> None:
+        publish(civitai, "Ink Style", File("ink_style.safetensors", A))
+        publish(civitai, "Ink Style", File("ink_style.safetensors", B, virus_scan="Danger"))
+        publish(civitai, "Ink Style", File("ink_style.safetensors", C), minor=True)
+
+        offers = accepted(desk.resolve("ink_style.safetensors", "loras"))
+
+        assert {offer.sha256 for offer in offers} == {sha256(A), sha256(C)}
+
 
 class TestWhatTheSearchShows:
     def test_a_model_for_adults_only_is_found(self, civitai: CivitaiStandIn, desk: Desk) -> None:
@@ -316,7 +376,8 @@ class TestWhatTheSearchShows:
         publish(civitai, "Ink", File("ink.safetensors", A))
 
         assert accepted(desk.resolve("ink.safetensors", "loras"))
-        assert [asked.query["cursor"] for asked in civitai.requests if "cursor" in asked.query] == [["100"]]
+        paged = [asked.query for asked in civitai.requests if "cursor" in asked.query]
+        assert [(query["cursor"], query.get("nsfw")) for query in paged] == [(["100"], ["true"]), (["100"], None)]
 
     def test_a_page_that_was_thinned_out_is_not_the_end(self, civitai: CivitaiStandIn, desk: Desk) -> None:
         publish(civitai, "Ink Style", File("ink_style.safetensors", A))
@@ -342,11 +403,13 @@ class TestHowOftenItAsks:
 
         assert 1 <= len(civitai.requests) <= budget
 
-    def test_a_plain_hit_costs_one_question(self, civitai: CivitaiStandIn, desk: Desk) -> None:
+    def test_a_plain_hit_costs_two_questions_the_second_for_what_the_first_one_hides(
+        self, civitai: CivitaiStandIn, desk: Desk
+    ) -> None:
         publish(civitai, "Ink Style Deluxe", File("ink_style_deluxe_v2.safetensors", A))
 
         assert accepted(desk.resolve("ink_style_deluxe_v2.safetensors", "loras"))
-        assert len(civitai.requests) == 1
+        assert [asked.query.get("nsfw") for asked in civitai.requests] == [["true"], None]
 
     def test_a_search_that_breaks_off_is_a_failure_and_not_found_nothing(
         self, civitai: CivitaiStandIn, desk: Desk

@@ -11,13 +11,13 @@ from comfywatchman_core import Candidate, Match, errors
 
 from .choosing import PICKLES, suffix_of
 from .folders import fits, searched_types
-from .likelihood import likelihood
-from .matching import COMPOSED, REDUCED, UPLOADED, Wanted, evidence
+from .likelihood import contradicts, coverage, likelihood
+from .matching import COMPOSED, REDUCED, Wanted, evidence
 from .naming import keeps_uploaded_name, names_of
 from .offers import Offers, is_out_of_the_question, reference_of
-from .queries import queries
+from .queries import MOST_WORDS, queries
 from .records import Listed, listed
-from .service import Service
+from .service import Page, Service
 from .words import distinctive_words, is_generic
 
 _MISFIT = 30
@@ -37,11 +37,6 @@ _MOST_LAST_LOOKS = 2
 _THIN_PAGE = 20
 """A page with fewer models that is not the last one was thinned out by the service after the search."""
 
-_MOST_RIVALS = 3
-_RIVAL = 0.7
-"""Share of the likelihood of a file that has the wanted name as its maker gave it, from which another may, too."""
-_SURE_RIVAL = 0.9
-"""The same against a file whose name the service composed."""
 _SHORT = 2
 """Words up to which a name without a number is one that several makers may hit upon."""
 
@@ -79,11 +74,13 @@ class Hunt:
     """Version and file → what is known of every file seen so far."""
     _looked_at: set[tuple[int, int]] = Factory(set)
     """Files whose uploaded name was asked for."""
-    _more: list[tuple[str, str]] = Factory(list)
-    """Searches that have another page, with its cursor."""
+    _cut: list[str] = Factory(list)
+    """Queries to which more answers than was shown."""
     _started: int = field(init=False, default=0)
+    _shown: str = field(init=False, default="")
+    """The last query, if everything was shown that answers to it."""
     _is_sure: bool = field(init=False, default=True)
-    """No file was left unasked that is as likely to have the name as the one that has it."""
+    """Everything was looked at that may have the name as well as the file that has it."""
 
     def candidates(self) -> tuple[Candidate, ...]:
         """What bears the wanted name, best first; then what comes near, as proposals. Empty: nothing of either.
@@ -92,7 +89,7 @@ class Hunt:
         """
         self._started = self.service.asked
         for _ in self._questions():
-            if any(one.is_accepted for one in self._judged.values()):
+            if self._accepted and not is_generic(self.wanted.name):
                 self._doubt()
                 break
         return self._concluded()
@@ -119,72 +116,103 @@ class Hunt:
             self._search(ladder[0], (), mature=False)
             yield
         yield from self._look_closer(_MOST_LAST_LOOKS, _LAST_LOOK)
-        if self._more and self._left > 0:
-            query, cursor = self._more[0]
-            self._search(query, self._types, mature=True, cursor=cursor)
+        if self._cut and self._left > 0:
+            self._search(self._cut[0], self._types, mature=True, deep=True)
             yield
 
-    def _search(self, query: str, types: Sequence[str], *, mature: bool, cursor: str = "") -> None:
+    def _search(self, query: str, types: Sequence[str], *, mature: bool, deep: bool = False) -> None:
+        """Judge what the service shows.
+
+        :param deep: Ask for a second page as well, where there is one.
+        """
+        page = self._page(query, types, mature)
+        if page.next_cursor and (deep or len(page.models) < _THIN_PAGE) and self._left > 0:
+            page = self._page(query, types, mature, page.next_cursor)
+        self._shown = "" if page.next_cursor else query
+        if page.next_cursor:
+            self._cut.append(query)
+
+    def _page(self, query: str, types: Sequence[str], mature: bool, cursor: str = "") -> Page:
         page = self.service.search(query, types, mature=mature, cursor=cursor)
         for found in listed(page.models):
-            key = (found.version.id, found.file.id or 0)
-            if key not in self._judged:
-                self._judged[key] = self._judge(found)
-        if not page.next_cursor or cursor or not mature:
-            return
-        if len(page.models) < _THIN_PAGE and self._left > 0:
-            self._search(query, types, mature=mature, cursor=page.next_cursor)
-        else:
-            self._more.append((query, page.next_cursor))
+            self._judged.setdefault((found.version.id, found.file.id or 0), self._judge(found))
+        return page
 
     def _look_closer(self, most: int, least: float) -> Iterator[None]:
         """Ask for the uploaded names of the files that are likeliest to have been uploaded under the wanted one."""
-        for key, found in list(self._unseen(least))[: max(0, most)]:
-            if self._left <= 0:
+        for found in self._unseen()[: max(0, most)]:
+            if self._left <= 0 or likelihood(self.wanted, found) < least:
                 return
-            self._looked_at.add(key)
-            mini = self.service.mini(found.version.id, found.file.id)
-            if mini is not None:
-                self._judged[key] = self._judge(found, mini.uploaded_name)
-                yield
+            self._look_at(found)
+            yield
 
-    def _unseen(self, least: float) -> Iterator[tuple[tuple[int, int], Listed]]:
+    def _look_at(self, found: Listed) -> None:
+        key = (found.version.id, found.file.id or 0)
+        self._looked_at.add(key)
+        mini = self.service.mini(found.version.id, found.file.id)
+        if mini is not None:
+            self._judged[key] = self._judge(found, mini.uploaded_name)
+
+    def _unseen(self) -> list[Listed]:
         """Files whose uploaded name is not known and may be the wanted one, the likeliest first."""
-        rated = [
-            (likelihood(self.wanted, one.found), key, one.found)
+        unseen = [
+            one.found
             for key, one in self._judged.items()
             if key not in self._looked_at
+            and not one.is_accepted
             and not keeps_uploaded_name(one.found)
             and self.wanted.suffix in ("", suffix_of(one.found.file))
             and fits(one.found.model, one.found.file, self.offers.request.folder)
         ]
-        rated.sort(key=lambda row: -row[0])
-        for chance, key, found in rated:
-            if chance >= least:
-                yield key, found
+        return sorted(unseen, key=lambda found: -likelihood(self.wanted, found))
 
     def _doubt(self) -> None:
-        """One file has the name; look once more where others are likely to have it, too.
+        """One file has the name; look where others may have it as well, and be sure only where all could be seen.
 
-        Makers choose their file names without looking at each other: names as they were uploaded, and short ones
-        without a number, are where two meet.
+        Makers choose the names of files and models without looking at each other.
         """
-        accepted = [one for one in self._judged.values() if one.is_accepted]
-        if len({one.identity for one in accepted}) > 1 or is_generic(self.wanted.name):
-            return
-        given = [
-            likelihood(self.wanted, one.found)
-            for one in accepted
-            if one.evidence == UPLOADED or keeps_uploaded_name(one.found)
-        ]
-        least = _RIVAL * max(given) if given else _SURE_RIVAL
-        for _ in self._look_closer(_MOST_RIVALS, least):
-            pass
-        is_told_by_mini = any(one.evidence == UPLOADED for one in accepted)
-        self._is_sure = not is_told_by_mini or next(self._unseen(least), None) is None
         words = distinctive_words(self.wanted.name)
-        if len(words) <= _SHORT and not any(letter.isdigit() for letter in self.wanted.stem) and self._left > 0:
-            self._search(max(words, key=len, default=self.wanted.stem), self._types, mature=len(words) > 1)
+        least = min(coverage(words, one.found) for one in self._accepted)
+        for query, mature in list(self._doubts(words)):
+            if self._is_ambiguous:
+                return
+            self._is_sure = self._left > 0
+            if self._is_sure:
+                self._search(query, self._types, mature=mature, deep=True)
+                self._is_sure = bool(self._shown)
+            if not self._is_sure:
+                return
+        while not self._is_ambiguous and (rivals := self._rivals(words, least)):
+            self._is_sure = len(rivals) <= self._left
+            if not self._is_sure:
+                return
+            self._look_at(rivals[0])
+
+    def _rivals(self, words: Sequence[str], least: float) -> list[Listed]:
+        """Files that may have been uploaded under the name as well.
+
+        :param least: The share of *words* that stands in the titles of what has the name.
+        """
+        unseen = self._unseen()
+        return [one for one in unseen if coverage(words, one) >= least and not contradicts(self.wanted, one)]
+
+    def _doubts(self, words: Sequence[str]) -> Iterator[tuple[str, bool]]:
+        """Searches that may show another file of the name, and whether each is for all levels."""
+        whole = " ".join(words[:MOST_WORDS]) or self.wanted.stem
+        if not self._shown:  # it was asked with fewer words than the name has
+            yield whole, True
+        yield self._shown or whole, False  # what is flagged as showing minors is found only so
+        if len(words) <= _SHORT and not any(letter.isdigit() for letter in self.wanted.stem):
+            for word in sorted(words, key=len, reverse=True):
+                yield word, True
+
+    @property
+    def _accepted(self) -> list[Judged]:
+        return _surest([one for one in self._judged.values() if one.is_accepted], self.wanted)
+
+    @property
+    def _is_ambiguous(self) -> bool:
+        return len({one.identity for one in self._accepted}) > 1
 
     def _judge(self, found: Listed, uploaded: str = "") -> Judged:
         points = evidence(self.wanted, names_of(found, uploaded))
@@ -199,13 +227,13 @@ class Hunt:
     def _concluded(self) -> tuple[Candidate, ...]:
         judged = [one for one in self._judged.values() if one.score >= _WORTH_TELLING]
         judged.sort(key=lambda one: (-one.score, one.found.version.published_at, one.found.version.id))
-        accepted = _surest([one for one in judged if one.is_accepted], self.wanted)
+        accepted = sorted(self._accepted, key=judged.index)
         bytes_of = {one.identity for one in accepted}
         near = {one.identity: one for one in reversed(judged) if one.identity not in bytes_of}
         proposed = list(reversed(near.values()))[:_MOST_REPORTED]
-        return (*self._accepted(accepted), *(self.offers.of(one.found, Match.FUZZY) for one in proposed))
+        return (*self._told(accepted), *(self.offers.of(one.found, Match.FUZZY) for one in proposed))
 
-    def _accepted(self, accepted: Sequence[Judged]) -> list[Candidate]:
+    def _told(self, accepted: Sequence[Judged]) -> list[Candidate]:
         doubt = self._why_ambiguous(accepted)
         if not doubt:
             return [self.offers.of(one.found, Match.FILENAME) for one in accepted]
@@ -222,13 +250,12 @@ class Hunt:
         """Say why the name does not decide, where the core cannot see it in the checksums."""
         if is_generic(self.wanted.name):
             return "many files are called so, and the name does not say which is meant"
-        if not self._is_sure:
-            return (
-                "a file on Civitai was uploaded under this name; others may have been, and not all could be looked at"
-            )
         identities = {one.identity for one in accepted}
-        if len(identities) > 1 and any(one.found.file.sha256 is None for one in accepted):
-            return f"{len(identities)} files on Civitai have this name"
+        if len(identities) > 1:
+            unhashed = any(one.found.file.sha256 is None for one in accepted)
+            return f"{len(identities)} files on Civitai have this name" if unhashed else ""
+        if accepted and not self._is_sure:
+            return "a file on Civitai has this name; others may have it as well, and not all could be looked at"
         return ""
 
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 
 from .matching import Wanted
 from .records import FileRecord, Listed
-from .words import camel_words, distinctive_words, name_words
+from .words import camel_words, distinctive_words, name_words, without_accents
 
 _PRECISIONS = ("nvfp4", "fp32", "fp16", "bf16", "fp8", "int8", "nf4")
+_OTHER_VERSION = 0.3
 _SHORTEST_PART = 3
 """Letters from which a word counts as found inside a longer one."""
 
@@ -18,25 +20,36 @@ def likelihood(wanted: Wanted, found: Listed) -> float:
     words = distinctive_words(wanted.name)
     if not words:
         return 0.0
-    titles = f"{found.model.name} {found.version.name} {' '.join(found.version.trained_words)}"
-    known = {*name_words(titles), *camel_words(titles)}
-    joined = "".join(name_words(titles))
-    hits = sum(word in known or (len(word) >= _SHORTEST_PART and word in joined) for word in words)
     title = set(distinctive_words(found.model.name))
     whole = "".join(words)
     extra = sum(word not in words and word not in whole and not any(one in word for one in words) for word in title)
-    fit = (hits / len(words)) ** 2 * (1 - 0.4 * extra / max(1, len(title)))
+    fit = coverage(words, found) ** 2 * (1 - 0.4 * extra / max(1, len(title)))
     return fit * _version_agreement(wanted, found) * _variant_agreement(wanted, found.file)
+
+
+def coverage(words: Sequence[str], found: Listed) -> float:
+    """The share of *words*, as :func:`words.distinctive_words` tells them, that stand in the titles of *found*."""
+    titles = without_accents(f"{found.model.name} {found.version.name} {' '.join(found.version.trained_words)}")
+    known = {*name_words(titles), *camel_words(titles)}
+    joined = "".join(name_words(titles))
+    plain = [without_accents(word) for word in words]
+    hits = sum(word in known or (len(word) >= _SHORTEST_PART and word in joined) for word in plain)
+    return hits / len(words) if words else 0.0
+
+
+def contradicts(wanted: Wanted, found: Listed) -> bool:
+    """Say whether the name gives a version, and *found* is another one."""
+    return _version_agreement(wanted, found) <= _OTHER_VERSION
 
 
 def _version_agreement(wanted: Wanted, found: Listed) -> float:
     """How well the numbers of the name go with those of the version: 1 is equal."""
-    named, own = _numbers(wanted.stem), _numbers(found.version.name)
+    named, own = _numbers(wanted.stem) - _numbers(found.model.name), _numbers(found.version.name)
     if not named:
         return 0.8 if not own or "1" in own else 0.6
-    if named & own:
-        return 1.0
-    return 0.7 if not own or named & _numbers(found.model.name) else 0.3
+    if any(one.startswith(other) or other.startswith(one) for one in named for other in own):
+        return 1.0  # makers call version 5.4 "v5" in the file's name
+    return 0.7 if not own else _OTHER_VERSION
 
 
 def _numbers(text: str) -> set[str]:

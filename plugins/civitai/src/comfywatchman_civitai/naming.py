@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import re
 
+from attrs import evolve
+
 from .matching import COMPOSED, EXACT, UPLOADED
 from .records import FileRecord, Listed, ModelRecord, VersionRecord
 
@@ -37,6 +39,8 @@ def names_of(found: Listed, uploaded: str = "") -> list[tuple[int, str]]:
     origin = uploaded or _before_it_collided(version, file)
     names.append((COMPOSED, composed_before_2026(model, version, file, origin)))
     names.append((COMPOSED, composed_today(model, version, file, origin)))
+    if any(one.override for one in version.files):  # before a moderator gave one of them a name
+        names.append((COMPOSED, composed_today(model, *_without_overrides(version, file), origin)))
     return list(dict.fromkeys(names))
 
 
@@ -144,6 +148,11 @@ def _before_it_collided(version: VersionRecord, file: FileRecord) -> str:
 
     name = bare(file)
     return name if sum(bare(one) == name for one in version.files) > 1 else file.name
+
+
+def _without_overrides(version: VersionRecord, file: FileRecord) -> tuple[VersionRecord, FileRecord]:
+    files = tuple(evolve(one, override="") for one in version.files)
+    return evolve(version, files=files), files[version.files.index(file)]
 
 
 def _inserted(name: str, suffix: str) -> str:

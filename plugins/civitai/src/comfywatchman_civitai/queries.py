@@ -12,16 +12,16 @@ import re
 from .matching import Wanted
 from .words import camel_words, distinctive_words
 
-_MOST_WORDS = 5
+MOST_WORDS = 5
 """Of ten that the search takes; more only make it miss."""
 
 
 def queries(wanted: Wanted, folder: str) -> list[str]:
     """The ladder: queries in the order in which they are asked, until one brings an accepted hit."""
-    words = distinctive_words(wanted.name)[:_MOST_WORDS]
+    words = distinctive_words(wanted.name)[:MOST_WORDS]
     ladder = [words]
     if title := composed_title(wanted.stem_as_spelled):
-        ladder.insert(0, list(camel_words(title))[:_MOST_WORDS])  # every word of it is one of the model's own
+        ladder.insert(0, list(camel_words(title))[:MOST_WORDS])  # every word of it is one of the model's own
     if folder == "embeddings" or not words:  # named after a trigger word, which the search knows as it is
         ladder.insert(0, [wanted.stem])
     own = distinctive_words(title) if title else words

@@ -74,6 +74,8 @@ def read_mini(document: object, *, version: int, file: int | None) -> MiniRecord
     urls = [_printed_url(url) for url in _list(data.get("downloadUrls"))]
     url = next(filter(None, urls), "")
     pinned = re.search(r"[?&]fileId=(\d{1,10})(?:&|$)", url)
+    if file is not None and pinned and int(pinned[1]) != file:
+        return None  # it tells of another file than it was asked about
     air = re.search(r":civitai:(\d{1,10})@", _text(data.get("air")))
     ends = _text(data.get("earlyAccessEndsAt"))
     record = FileRecord(

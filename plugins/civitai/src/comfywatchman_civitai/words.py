@@ -13,7 +13,7 @@ _FORMAT_WORDS = frozenset(
     {
         "safetensors", "ckpt", "gguf", "fp", "fp8", "fp16", "fp32", "bf", "bf16", "int8", "nf4", "nvfp4", "e4m3fn",
         "e5m2", "scaled", "mixed", "quantized", "q", "k", "m", "s", "pruned", "full", "ema", "emaonly", "nonema",
-        "noema", "no", "vae", "novae", "bakedvae", "baked", "clip", "t5", "unet", "diffusion", "pytorch", "model",
+        "noema", "no", "vae", "novae", "bakedvae", "baked", "clip", "t5", "unet", "pytorch", "model",
         "weights", "lora", "loras", "locon", "lycoris", "loha", "lokr", "dora", "embedding", "textual", "inversion",
         "hypernetwork", "checkpoint", "upscaler", "controlnet", "v", "ver", "version", "final", "fix", "fixed",
         "release", "epoch", "ep", "step", "steps", "rank", "dim", "alpha", "test", "new", "my", "the", "of", "by",
@@ -32,8 +32,11 @@ _FAMILY_WORDS = frozenset(
 """Words for the base model; they stand in a file name more often than in a title."""
 
 _EMPTY_WORDS = frozenset(
-    {"last", "output", "untitled", "default", "example", "tmp", "temp", "copy", "download", "adapter", "file", "best"}
-)
+    {
+        "last", "output", "untitled", "default", "example", "tmp", "temp", "copy", "download", "adapter", "file",
+        "best", "diffusion",
+    }
+)  # fmt: skip
 """Words that name no model where nothing else stands beside them."""
 
 _VERSION = re.compile(r"v\d\w*|\d+|[a-z]\d")
@@ -53,6 +56,11 @@ def split_suffix(key: str) -> tuple[str, str]:
         if key.endswith(suffix) and len(key) > len(suffix):
             return key[: -len(suffix)], suffix
     return key, ""
+
+
+def without_accents(text: str) -> str:
+    """Spell *text* as the service's search reads it."""
+    return "".join(letter for letter in unicodedata.normalize("NFKD", text) if not unicodedata.combining(letter))
 
 
 def name_words(name: str) -> Iterator[str]:
