@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterable
 from pathlib import Path
+from urllib.parse import parse_qsl, urlsplit
 
 from comfywatchman_core.addresses import redact
 from comfywatchman_core.planfile import make_plan
 from comfywatchman_core.report import Entry, Report, Status
+
+_SECRET = re.compile(r"token|key|secret|pass|auth|sig|cred|policy|x-amz", re.IGNORECASE)
+"""In the name of a parameter of an address."""
 
 
 def script(report: Report, form: str) -> str:
@@ -31,7 +36,8 @@ def _shell(planned: Iterable[Entry]) -> Iterable[str]:
         '  if [ -e "$2" ]; then echo "present: $2"; return 0; fi\n'
         '  mkdir -p -- "$(dirname -- "$2")" || return 1\n'
         '  part="$2.part-$$"\n'
-        '  curl --fail --location --proto "=https,http" --retry 3 --output "$part" -- "$1" || return 1\n'
+        '  curl --fail --location --proto "=https,http" --retry 3 --output "$part" -- "$1" || '
+        '{ rm -f -- "$part"; return 1; }\n'
         '  if [ -n "$3" ] && ! printf "%s  %s\\n" "$3" "$part" | sha256sum -c -; then rm -f -- "$part"; return 1; fi\n'
         '  mv -n -- "$part" "$2"\n'
         "}\n"
@@ -55,6 +61,7 @@ def _parts(entry: Entry) -> tuple[str, Path, str]:
     assert entry.path is not None
     # The query of an API address says which file; one that signs a request is a secret, and dies within the hour.
     url = entry.candidate.url
-    if any(word in url.lower() for word in ("token=", "signature=", "x-amz-", "sig=")):
+    parts = urlsplit(url)
+    if "@" in parts.netloc or parts.fragment or any(_SECRET.search(key) for key, _ in parse_qsl(parts.query, True)):
         url = redact(url)
     return url, entry.path, entry.sha256 or ""
