@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 import threading
@@ -325,6 +326,19 @@ class TestWhatIsLeft:
             assert leftover.busy
             remove(leftover)
             assert stage.target.exists()
+
+    def test_what_another_run_removes_meanwhile_is_passed_over(self, final: Path, tmp_path: Path) -> None:
+        folders = [tmp_path / "loras" / name for name in ("one", "two")]
+        for folder in folders:
+            folder.mkdir(parents=True)
+            abandoned(folder / "a.safetensors", dead())
+        listing = leftovers(tmp_path)
+        first = next(listing)
+
+        (other,) = (folder for folder in folders if not first.path.is_relative_to(folder))
+        shutil.rmtree(other)
+
+        assert list(listing) == []
 
     def test_folders_that_lead_in_a_circle_are_listed_once(self, final: Path, tmp_path: Path) -> None:
         abandoned(final, dead())

@@ -43,7 +43,11 @@ def leftovers(root: Path) -> Iterator[Leftover]:
     seen: set[tuple[int, int]] = set()
     for directory, folders, files in os.walk(root, followlinks=True):
         here = Path(directory)
-        status = here.stat()
+        try:
+            status = here.stat()
+        except OSError:  # a run that is at work removes its own
+            folders.clear()
+            continue
         if (status.st_dev, status.st_ino) in seen:
             folders.clear()
             continue
@@ -53,11 +57,12 @@ def leftovers(root: Path) -> Iterator[Leftover]:
                 yield Leftover(path=here / name, kind=LeftoverKind.QUARANTINE, size=found.st_size)
         for name in sorted(folders):
             place = here / name
-            if not _is_staging(place):
-                continue
-            folders.remove(name)
-            size = sum(path.lstat().st_blocks * 512 for path in place.rglob("*"))
-            yield Leftover(path=place, kind=LeftoverKind.STAGING, size=size, busy=is_claimed(place))
+            with suppress(OSError):  # likewise
+                if not _is_staging(place):
+                    continue
+                folders.remove(name)
+                size = sum(_taken(path.lstat()) for path in place.rglob("*"))
+                yield Leftover(path=place, kind=LeftoverKind.STAGING, size=size, busy=is_claimed(place))
 
 
 def remove(leftover: Leftover) -> None:
@@ -90,3 +95,9 @@ def _is_staging(place: Path) -> bool:
         return False
     names = {path.name for path in place.iterdir()}
     return not names or bool(names & _OURS) or bool(notes_in(place))
+
+
+def _taken(status: os.stat_result) -> int:
+    """Bytes that a file takes on its disk, where the system says; a part with holes takes less than its length."""
+    blocks: int | None = getattr(status, "st_blocks", None)
+    return status.st_size if blocks is None else blocks * 512
