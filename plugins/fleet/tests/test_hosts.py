@@ -62,6 +62,8 @@ def bridge(names: tuple[str, ...]) -> Iterator[tuple[str, dict[str, str]]]:
     finally:
         for space in spaces.values():
             ip("netns", "delete", space, check=False)
+        for place, _ in enumerate(names, 2):
+            ip("link", "delete", f"cwv{number}{place}", check=False)
         ip("link", "delete", br, check=False)
 
 
