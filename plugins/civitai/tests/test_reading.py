@@ -39,7 +39,7 @@ def test_missing_and_null_members_are_nothing(version: dict[str, Any]) -> None:
     assert [one.files for one in model.versions] == [()]
 
 
-@pytest.mark.parametrize("document", [None, [], "x", 7, {}, {"id": "x"}, {"id": True}, {"id": -1}])
+@pytest.mark.parametrize("document", [None, [], "x", 7, {}, {"id": "x"}, {"id": True}, {"id": -1}, {"id": "0"}])
 def test_what_is_no_model_is_none(document: object) -> None:
     assert read_model(document) is None
     assert read_version(document) is None
@@ -178,6 +178,14 @@ def test_mini_tells_the_uploaded_name_and_which_file_it_is() -> None:
     found = mini.listed
     assert (found.model.id, found.model.type, found.version.id, found.file.id) == (7, "LoCon", 2, 99)
     assert found.file.sha256 == SHA256.lower()
+
+
+def test_mini_that_tells_of_another_file_than_asked_tells_nothing() -> None:
+    url = "https://civitai.com/api/download/models/2?fileId=3"
+    answer = {"fileName": "a.safetensors", "downloadUrls": [url]}
+
+    assert read_mini(answer, version=2, file=3) is not None
+    assert read_mini(answer, version=2, file=4) is None
 
 
 @pytest.mark.skipif(not SAMPLES.is_dir(), reason="the samples are not beside this checkout")

@@ -386,6 +386,12 @@ class TestWhatTheSearchShows:
         assert accepted(desk.resolve("ink_style.safetensors", "loras"))
         assert civitai.requests[1].query["cursor"] == ["0"]
 
+    @pytest.mark.parametrize("page", [{"items": None, "metadata": None}, {}, {"items": [None, 7], "metadata": []}])
+    def test_a_page_without_models_is_found_nothing(self, civitai: CivitaiStandIn, desk: Desk, page: Any) -> None:
+        civitai.answer_next(SEARCH, Reply.json(page), times=9)
+
+        assert desk.resolve("ink_style.safetensors", "loras") == []
+
     def test_a_checksum_that_stands_where_a_name_should_is_found(self, civitai: CivitaiStandIn, desk: Desk) -> None:
         publish(civitai, "Ink Style", File(f"{sha256(A)[:10]}.safetensors", A))
 

@@ -241,7 +241,7 @@ def _integer(value: object) -> int | None:
     if isinstance(value, bool):
         return None
     if isinstance(value, str) and value.isdecimal() and value.isascii() and len(value) <= 12:
-        return int(value)
+        value = int(value)
     return value if isinstance(value, int) and 0 < value < 1 << 53 else None
 
 

@@ -63,7 +63,7 @@ class Service:
         query: dict[str, Any] = {"query": text, "limit": PAGE, "types": list(types) or None}
         query |= {"nsfw": mature or None, "cursor": cursor or None}
         document = self._get("search", "/api/v1/models", query)
-        if not isinstance(document, dict) or not isinstance(document.get("items", []), list):
+        if not isinstance(document, dict) or not isinstance(document.get("items") or [], list):
             raise self._strange("/api/v1/models")
         models = [read for item in document.get("items") or [] if (read := read_model(item))]
         following = document.get("metadata")
