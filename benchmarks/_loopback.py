@@ -40,9 +40,10 @@ def free_port() -> int:
 
 
 @contextmanager
-def site(root: Path, work: Path, *, logged: bool = False) -> Iterator[Site]:
+def site(root: Path, work: Path, *, logged: bool = False, cap: int = CAP) -> Iterator[Site]:
     """Serve *root*; what the server writes goes to *work*.
 
+    :param cap: Bytes a second that each connection below ``/capped/`` gets.
     :param logged: Write the Unix time of every request into ``access.log`` there.
     """
     certificate = _certificate(work)
@@ -52,7 +53,7 @@ def site(root: Path, work: Path, *, logged: bool = False) -> Iterator[Site]:
             yield Site(http=url, server="http.server (nginx is not installed)")
         return
     plain, secure = free_port(), free_port()
-    capped = f"location /capped/ {{ alias {root}/; limit_rate {CAP}; }}"
+    capped = f"location /capped/ {{ alias {root}/; limit_rate {cap}; }}"
     log = f"log_format times '$msec'; access_log {work}/access.log times" if logged else "access_log off"
     tls = (
         f"server {{ listen 127.0.0.1:{secure} ssl; root {root}; {capped}"
