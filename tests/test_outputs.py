@@ -56,4 +56,4 @@ def test_what_cannot_be_written_is_said_before_the_work(
 def test_the_page_holds_the_commands_that_the_hints_speak_of(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     run("get", "--backend", "directid", "--report", "run.html")
 
-    assert "--folder vae --models-dir models --no-config</code>" in (here / "run.html").read_text("utf-8")
+    assert "--models-dir models --no-config</code>" in (here / "run.html").read_text("utf-8")
