@@ -125,6 +125,9 @@ class TestRamp:
     def test_what_would_be_over_in_a_moment_is_left_to_one(self) -> None:
         assert set(Line(each=1000 * MIB, together=1000 * MIB).run(1)) == {1}
 
+    def test_a_connection_that_this_machine_hardly_keeps_up_with_stays_alone(self) -> None:
+        assert set(Line(each=300 * MIB, size=20 << 30).run(2)) == {1}
+
     def test_four_are_enough_where_eight_bring_no_more(self) -> None:
         line = Line(each=25 * MIB, together=100 * MIB, size=4 << 30)
 

@@ -15,9 +15,8 @@ from .spans import NO_END, Span
 from .store import Store
 from .supply import Supply
 
-_LARGEST_READ = 1 << 20
-_LARGEST_SHARED_READ = 512 << 10
-"""Many connections hold many buffers."""
+_LARGEST_READ = 512 << 10
+"""More at once saves little, and many connections hold many buffers."""
 _FAST = 8 << 20
 """Bytes a second above which a read may last until it is full."""
 _MEASURED_FOR = 0.2
@@ -126,8 +125,7 @@ class Connection:
             while span.left > 0 or (
                 place == span.end and store.ledger.extend(span, reach, self._supply.portion(self, self._sharers()))
             ):
-                largest = _LARGEST_READ if self._sharers() == 1 else _LARGEST_SHARED_READ
-                amount = self._pace.portion(min(largest, span.left))
+                amount = self._pace.portion(min(_LARGEST_READ, span.left))
                 # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
                 # progress is seen and nothing is lost with the connection.
                 chunk = exchange.read(amount) if self._is_fast else exchange.read_some(amount)

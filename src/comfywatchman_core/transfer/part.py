@@ -59,9 +59,8 @@ class Part:
         os.truncate(self._descriptor, size)
         return False
 
-    def write(self, chunk: bytes, offset: int) -> None:
+    def write(self, view: memoryview, offset: int) -> None:
         """:raises OSError: The disk does not take it."""
-        view = memoryview(chunk)
         # One at a time, as the file system does it anyway: a descriptor must not be closed, and its number given
         # to another file, in the middle of a write.
         with self._using:

@@ -15,6 +15,8 @@ _WORTH_IT = 1.5
 _SETTLE = 0.1
 _GAIN = 0.3
 """The part of a proportional gain that is gain enough."""
+_FAST_ENOUGH = 256 << 20
+"""Bytes a second. Nobody limits a connection to so much; from there on it is this machine that is slow."""
 _TRY_AGAIN = 10.0
 _FIRST_STEP = 4
 _LONG_WAY = 0.02
@@ -75,7 +77,7 @@ class Ramp:
                 return self.target
         self._base = (self.target, rate)
         self._from = (now, received)
-        if self.target < self._most and now >= self._not_before and left > _WORTH_IT * rate:
+        if self.target < self._most and now >= self._not_before and _WORTH_IT * rate < left and rate < _FAST_ENOUGH:
             self.target = min(self._most, max(_FIRST_STEP, 2 * self.target))
             self._from = None
         return self.target

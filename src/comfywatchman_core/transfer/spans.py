@@ -127,9 +127,14 @@ class Ledger:
                 self._release((span.position + length, span.end))
                 span.end = span.position + length
 
-    def advance(self, span: Span, count: int) -> None:
-        """Enter *count* bytes at the position of *span* as being there; what its shortened end cut off is not."""
+    def advance(self, span: Span, count: int) -> int:
+        """Enter *count* bytes at the position of *span* as being there; what its shortened end cut off is not.
+
+        :returns: How many were entered.
+        """
         with self._grown:
+            if span not in self._taken:
+                return 0  # it was given back
             count = min(count, span.left)
             at_front = span.position <= self._prefix()
             span.position += count
@@ -138,6 +143,7 @@ class Ledger:
                 self._taken.remove(span)
             if at_front:
                 self._grown.notify_all()
+            return count
 
     def give_back(self, span: Span) -> None:
         """Take a span back from a connection that brings no more of it."""

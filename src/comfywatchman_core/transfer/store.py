@@ -20,7 +20,7 @@ _SMALL = 4 << 20
 """Bytes up to which a file is hashed without a thread of its own."""
 _LARGE = 16 << 20
 """Bytes from which on a file is written out, and its journal confirmed, while it arrives."""
-_SYNC_BYTES = 256 << 20
+_SYNC_BYTES = 64 << 20
 _SYNC_SECONDS = 10.0
 
 
@@ -32,7 +32,7 @@ def journal_of(target: Path) -> Journal:
 class Store:
     """The bytes of one file, from the first to the last. Bytes and notes may come from any thread.
 
-    What has arrived is written out in the background every few hundred
+    What has arrived is written out in the background every few dozen
     megabytes, so that little is left to be written in the end.
     """
 
@@ -109,9 +109,9 @@ class Store:
             raise self._failed
         if place != span.position:
             raise ValueError(f"bytes from {place} on do not belong to {span.position}")
-        count = min(len(chunk), span.left)
-        self._part.write(chunk[:count] if count < len(chunk) else chunk, place)
-        self.ledger.advance(span, count)
+        view = memoryview(chunk)[: span.left]
+        self._part.write(view, place)
+        self.follower.enter(view, span, place)
 
     def note(self, start: int, end: int) -> None:
         """Enter into the journal that a range is there. A file that is complete needs none."""
@@ -163,8 +163,8 @@ class Store:
         synced, at = self.ledger.received, time.monotonic()
         while not self._over.wait(0.1):
             received = self.ledger.received
-            due = time.monotonic() - at > _SYNC_SECONDS and received > synced
-            if received - synced < _SYNC_BYTES and not due:
+            due = self.ledger.finished or time.monotonic() - at > _SYNC_SECONDS
+            if received - synced < (1 if due else _SYNC_BYTES):
                 continue
             try:
                 done = self.ledger.done
