@@ -254,7 +254,18 @@ class TestBackEnds:
         place = TREE / "plugins" / plugin / "src"
         if not place.is_dir():
             pytest.skip("the tree of the back ends is not here")
-        heavy = {"requests", "urllib3", "httpx", "httpx2", "huggingface_hub", "hf_xet", "aiohttp", "tqdm", "fsspec", "paramiko"}
+        heavy = {
+            "requests",
+            "urllib3",
+            "httpx",
+            "httpx2",
+            "huggingface_hub",
+            "hf_xet",
+            "aiohttp",
+            "tqdm",
+            "fsspec",
+            "paramiko",
+        }
         for path in sources(place):
             if path.name == "chunk_child.py":
                 continue  # the program of a process of its own
