@@ -33,7 +33,7 @@ _LAST_LOOK = 0.25
 """The same when there is nothing left to search for."""
 _MOST_LOOKS = 4
 """Uploaded names that are asked for after the first search; one less after each further one."""
-_MOST_LAST_LOOKS = 2
+_MOST_LAST_LOOKS = 1
 _THIN_PAGE = 20
 """A page with fewer models that is not the last one was thinned out by the service after the search."""
 
