@@ -86,7 +86,7 @@ class Download:
         """Transfer. :raises BackendError: The bytes could not be had. :raises Cancelled: The caller asked to stop."""
         try:
             if not self._supply.go_on() and self._target.exists():
-                self._warn("what an earlier run left is of another file, and is not used")
+                self._warn("what an earlier run left cannot be gone on with, and is fetched anew")
             while True:
                 self._transfer()
                 sha256 = self._digest()
