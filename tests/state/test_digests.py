@@ -118,17 +118,50 @@ def test_a_file_that_is_still_being_written_is_not_remembered(place: Path, file:
     memory.close()
 
 
-def test_a_file_written_within_the_tick_of_its_clock_is_waited_for(place: Path, file: Path) -> None:
+def test_files_written_within_the_tick_of_their_clock_are_waited_for_once_and_in_the_end(
+    place: Path, file: Path
+) -> None:
     slept: list[float] = []
     memory = Memory(place)
     memory.digests._now = lambda: LONG_AGO + 1_000_000  # type: ignore[method-assign]
     memory.digests._sleep = slept.append  # type: ignore[method-assign]
+    other = file.with_name("other")
+    write(other, b"other bytes")
+
+    memory.digests.note(file, file.stat(), "a" * 64)
+    memory.digests.note(other, other.stat(), "b" * 64)
+
+    assert slept == []
+    assert remembered(place, file) is None
+    memory.close()
+    assert slept == [pytest.approx(0.009)]
+    assert (remembered(place, file), remembered(place, other)) == ("a" * 64, "b" * 64)
+
+
+def test_a_file_that_is_asked_for_within_the_tick_of_its_clock_is_known(place: Path, file: Path) -> None:
+    memory = Memory(place)
+    memory.digests._now = lambda: LONG_AGO + 1_000_000  # type: ignore[method-assign]
 
     memory.digests.note(file, file.stat(), "a" * 64)
 
-    assert slept == [pytest.approx(0.009)]
-    assert remembered(place, file) == "a" * 64
+    seen = memory.digests.recall(file, file.stat())
+    assert seen is not None
+    assert seen.sha256 == "a" * 64
     memory.close()
+
+
+def test_a_clock_that_is_set_back_while_a_file_settles_keeps_nobody_waiting(place: Path, file: Path) -> None:
+    slept: list[float] = []
+    memory = Memory(place)
+    memory.digests._now = lambda: LONG_AGO + 1_000_000  # type: ignore[method-assign]
+    memory.digests._sleep = slept.append  # type: ignore[method-assign]
+    memory.digests.note(file, file.stat(), "a" * 64)
+    memory.digests._now = lambda: LONG_AGO - 10**15  # type: ignore[method-assign]
+
+    memory.close()
+
+    assert slept == [pytest.approx(0.01)]
+    assert remembered(place, file) == "a" * 64
 
 
 def test_a_file_on_a_clock_of_whole_seconds_is_remembered_later(place: Path, file: Path) -> None:

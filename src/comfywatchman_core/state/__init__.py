@@ -35,5 +35,6 @@ class Memory:
         self.statements = Statements(self._database)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Write down what is left, and let go of the file."""
+        self.digests.flush()
         self._database.close()

@@ -42,6 +42,17 @@ class Seen:
     """The SHA256 that it had before, where its bytes changed and nothing wrote to it: the disk may be failing."""
 
 
+@frozen
+class _Young:
+    """A file that was written a moment ago, and what is to be remembered of it."""
+
+    settles: int
+    """Nanoseconds: when a change from then on would show in its times."""
+    path: Path
+    status: os.stat_result
+    seen: Seen
+
+
 class Digests:
     """Remembers SHA256 by path, and forgets by itself when a file changes. Safe to share between threads.
 
@@ -60,6 +71,7 @@ class Digests:
         self._sleep = sleep
         self._lock = threading.Lock()
         self._rows: dict[bytes, tuple[str, Seen]] = {}
+        self._young: dict[bytes, _Young] = {}
         self._waiting: list[tuple[object, ...]] = []
         self._has_all = False
         self._is_pruned = False
@@ -97,7 +109,7 @@ class Digests:
         :param status: Taken before the bytes were read. If the file is another one by now, nothing is remembered.
         """
         seen = self.keep(path, status, sha256, flaw)
-        self.flush()
+        self._write_down()
         return seen
 
     def keep(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> Seen:
@@ -105,16 +117,40 @@ class Digests:
         before = self.last_seen(path, status)
         was = "" if before is None else before.was if before.sha256 == sha256 else before.sha256
         seen = Seen(sha256=sha256, flaw=flaw, was=was)
-        if self._is_settled(path, status):
-            key, identity = _key(path), identity_of(status)
-            fields = (key, identity, sha256, flaw, was)
+        if (settles := _settles(status, self._now())) is not None:
             with self._lock:
-                self._rows[key] = (identity, seen)
-                self._waiting.append((*fields, seal(*fields)))
+                self._young[_key(path)] = _Young(settles, path, status, seen)
+            self._settle(self._now())
         return seen
 
     def flush(self) -> None:
-        """Write down what was kept."""
+        """Write down what was kept, and wait the moment that the youngest takes to settle."""
+        self._await_young()
+        self._write_down()
+
+    def _await_young(self) -> None:
+        now = self._now()
+        with self._lock:
+            last = max((young.settles for young in self._young.values()), default=now)
+        if last > now:
+            self._sleep(min(last - now, _TICK) / 1e9)  # it may be a clock that was set back
+        self._settle(last)
+
+    def _settle(self, now: int) -> None:
+        """Believe what is no longer young, if it is the file that was read."""
+        with self._lock:
+            ripe = {key: young for key, young in self._young.items() if young.settles <= now}
+            for key in ripe:
+                del self._young[key]
+        for key, young in ripe.items():
+            if _is_still(young.path, young.status):
+                identity, seen = identity_of(young.status), young.seen
+                fields = (key, identity, seen.sha256, seen.flaw, seen.was)
+                with self._lock:
+                    self._rows[key] = (identity, seen)
+                    self._waiting.append((*fields, seal(*fields)))
+
+    def _write_down(self) -> None:
         with self._lock:
             rows, self._waiting = self._waiting, []
         if rows:
@@ -137,6 +173,7 @@ class Digests:
         key = _key(path)
         with self._lock:
             self._rows.pop(key, None)
+            self._young.pop(key, None)
         self._database.write("DELETE FROM digests WHERE path = ?", [(key,)])
 
     def load_all(self) -> None:
@@ -147,6 +184,8 @@ class Digests:
             self._has_all = True
 
     def _row(self, key: bytes) -> tuple[str, Seen] | None:
+        if key in self._young:
+            self._await_young()
         with self._lock:
             known = self._rows.get(key)
             if known is not None or self._has_all:
@@ -158,21 +197,25 @@ class Digests:
         with self._lock:
             return self._rows.setdefault(key, read[1])
 
-    def _is_settled(self, path: Path, status: os.stat_result) -> bool:
-        """Say whether a change from now on would show in the file's times, and whether none has happened so far.
 
-        Clocks of file systems tick slowly: a file that is written twice within a tick looks unchanged.
-        """
-        grain = _COARSE if status.st_mtime_ns % 1_000_000_000 == 0 else _TICK
-        rest = grain - abs(self._now() - status.st_mtime_ns)
-        if rest > 0:
-            if grain > _TICK:
-                return False
-            self._sleep(rest / 1e9)
-        try:
-            return identity_of(os.stat(path)) == identity_of(status)
-        except OSError:
-            return False
+def _settles(status: os.stat_result, now: int) -> int | None:
+    """When a change to the file would show in its times; ``None`` where that takes too long.
+
+    Clocks of file systems tick slowly: a file that is written twice within a tick looks unchanged.
+    """
+    grain = _COARSE if status.st_mtime_ns % 1_000_000_000 == 0 else _TICK
+    rest = grain - abs(now - status.st_mtime_ns)
+    if rest <= 0:
+        return now
+    return None if grain > _TICK else now + rest
+
+
+def _is_still(path: Path, status: os.stat_result) -> bool:
+    """Say whether the file is the one with *status*, and nothing has happened to it so far."""
+    try:
+        return identity_of(os.stat(path)) == identity_of(status)
+    except OSError:
+        return False
 
 
 def identity_of(status: os.stat_result) -> str:
