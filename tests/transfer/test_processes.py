@@ -161,6 +161,25 @@ class TestStopped:
         assert server.sent[PATH] <= len(CONTENT) - SIZE // 2 + 2 * CHUNK
         assert leftovers(models) == []
 
+    def test_a_second_signal_ends_it_where_it_stands_and_the_next_run_goes_on(
+        self, server: Faulty, models: Path, what: str
+    ) -> None:
+        server.play(PATH, HANGS)
+        process = get(models, what)
+        wait_until(lambda: server.sent[PATH] >= SIZE // 2 and has_journal(models))
+        time.sleep(0.3)
+        process.send_signal(signal.SIGINT)
+        process.send_signal(signal.SIGINT)
+        stopped = ended(process)
+
+        assert stopped.code == 130
+        assert "Traceback" not in stopped.err
+        assert not final(models).exists()
+        server.play(PATH, GOOD)
+        assert again(models, what).ok
+        assert server.sent[PATH] <= len(CONTENT) - SIZE // 2 + 2 * CHUNK
+        assert leftovers(models) == []
+
     def test_a_process_that_was_stopped_for_a_while_goes_on(self, server: Faulty, models: Path, what: str) -> None:
         server.play(PATH, SLOW)
         process = get(models, what, "--timeout", "2")
