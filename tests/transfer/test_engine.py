@@ -184,7 +184,7 @@ class TestResuming:
         run.fetch("/other")
 
         assert run.final.read_bytes() == other
-        assert "of another file" in run.warnings[0]
+        assert "cannot be gone on with" in run.warnings[0]
 
     def test_bytes_that_a_mirror_has_as_well_are_gone_on_with_from_there(self, run: Run) -> None:
         half(run)
