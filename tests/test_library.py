@@ -291,11 +291,14 @@ class TestCancelling:
             return Reply(body=INK)
 
         files.by_path["ink.safetensors"] = hang
+        # What Python begins with, unless a shell has started it in the background, where Ctrl-C is ignored.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
         try:
             with pytest.raises(KeyboardInterrupt):
                 cw.ensure_models(workflow, models_dir=models, backends={"shelf": shelf})
         finally:
             over.set()
+            signal.signal(signal.SIGINT, before)
 
         assert not (models / "loras" / "ink.safetensors").exists()
 
