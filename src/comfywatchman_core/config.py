@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NewType
 
@@ -15,9 +15,6 @@ from .models import Match
 
 Rate = NewType("Rate", int)
 """Bytes a second; 0 is no limit."""
-
-HOMELESS = Path("/")
-"""The home of a user who has none, as containers have it. Nobody but the administrator can put settings there."""
 
 _LONGEST = 1_000_000.0
 """Seconds. More than a week is a mistake, and infinity is no number to wait for."""
@@ -187,11 +184,23 @@ class Config:
             return self.state_dir
         from platformdirs import user_state_path
 
-        try:
-            return user_state_path("comfywatchman", appauthor=False)
-        except RuntimeError:  # neither HOME nor an entry for this user: containers run as any number
-            return HOMELESS / ".local" / "state" / "comfywatchman"
+        return user_place(user_state_path, "/.local/state/comfywatchman")
 
     def settings_of(self, backend: str) -> Mapping[str, Any]:
         """The back end's own table."""
         return self.backends.settings.get(backend, {})
+
+
+def user_place(find: Callable[..., Path], otherwise: str) -> Path:
+    """What *find* of platformdirs says; *otherwise*, for a user who has no home.
+
+    Containers run as any number, with neither HOME nor an entry in the list of users. Versions of platformdirs
+    differ in what they make of that.
+
+    :param otherwise: Below ``/``, where nobody but the administrator can put settings.
+    """
+    try:
+        place = find("comfywatchman", appauthor=False)
+    except RuntimeError:
+        return Path(otherwise)
+    return place if place.is_absolute() else Path(otherwise)

@@ -15,7 +15,7 @@ from typing import Any
 
 from attrs import evolve
 
-from .config import HOMELESS, Config, Download, Rate, Rules, read_rate
+from .config import Config, Download, Rate, Rules, read_rate, user_place
 from .errors import UsageError
 
 _PREFIX = "COMFYWATCHMAN_"
@@ -54,10 +54,7 @@ def user_file() -> Path:
     """The user's settings file, whether it exists or not."""
     from platformdirs import user_config_path
 
-    try:
-        return user_config_path("comfywatchman", appauthor=False) / "config.toml"
-    except RuntimeError:
-        return HOMELESS / ".config" / "comfywatchman" / "config.toml"
+    return user_place(user_config_path, "/.config/comfywatchman") / "config.toml"
 
 
 def is_secret(name: str) -> bool:
