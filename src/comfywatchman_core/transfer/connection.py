@@ -20,6 +20,8 @@ _LARGEST_READ = 512 << 10
 _FAST = 8 << 20
 """Bytes a second above which a read may last until it is full."""
 _MEASURED_FOR = 0.2
+_GLANCE = 0.05
+"""Seconds that show whether a line is fast, before its rate is known well."""
 _NOTED_EVERY = 256 << 10
 
 
@@ -155,12 +157,12 @@ class Connection:
         """Keep the rate: servers that limit it send in bursts, so that single reads say nothing."""
         since, before = self._measured
         seconds = time.monotonic() - since
-        if seconds < _MEASURED_FOR and self.rate:
+        if seconds < (_MEASURED_FOR if self._is_fast else _GLANCE) and self.rate:
             self._measured = (since, before + count)
             return
         self.rate = (before + count) / max(seconds, 1e-4)
         # The first bytes come with the head, at no time at all: they say nothing of the line.
-        self._is_fast = seconds >= _MEASURED_FOR and self.rate > _FAST
+        self._is_fast = seconds >= _GLANCE and self.rate > _FAST
         self._measured = (since + seconds, 0)
 
     def _check_end(self, exchange: Exchange, span: Span, promise: Promise) -> None:
