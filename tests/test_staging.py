@@ -483,6 +483,18 @@ class TestOwners:
 
         assert final.read_bytes() == b"half"
 
+    def test_bytes_that_are_taken_over_go_through_no_planted_link(self, final: Path) -> None:
+        place = abandoned(final, evolve(Owner.current(), host="elsewhere"))
+        os.utime(place / "owner-1.json", (0, time.time() - 8000))
+        precious = final.with_name("precious.txt")
+        precious.write_text("somebody's")
+        (place / "copy").symlink_to(precious)
+
+        with Staging().claim(final) as stage:
+            assert stage.target.read_bytes() == b"half"
+
+        assert precious.read_text() == "somebody's"
+
     def test_who_lost_its_place_learns_it_at_its_next_heartbeat_and_drops_nothing_of_the_others(
         self, final: Path
     ) -> None:

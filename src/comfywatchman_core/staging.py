@@ -30,6 +30,7 @@ from .owners import HEARTBEAT
 SUFFIX = ".cw"
 _NAME_BYTES = 255
 QUARANTINED = re.compile(r".+\.bad-[0-9a-f]{8}")
+_PIECE = 1 << 20
 _POLL = 0.2
 
 
@@ -273,9 +274,13 @@ def _detach(target: Path) -> None:
         return
     copy = target.with_name("copy")
     try:
-        shutil.copyfile(target, copy)
+        copy.unlink(missing_ok=True)
+        with target.open("rb") as old, copy.open("xb") as new:  # a link that somebody planted is not followed
+            shutil.copyfileobj(old, new, _PIECE)
         os.replace(copy, target)
     except OSError as error:
+        with suppress(OSError):
+            copy.unlink(missing_ok=True)
         raise as_disk_error(error, target) from error
 
 

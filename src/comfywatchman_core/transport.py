@@ -272,7 +272,7 @@ def as_transport_error(error: BaseException, url: str) -> TransportError:
         )
     if any(isinstance(link, socket.gaierror) for link in chain):  # urllib3 counts it among the time-outs, too
         return TransportError(
-            f"no address is known of {addresses.split(url).hostname}: {root}",
+            f"no address is known of {addresses.printable(addresses.split(url).hostname or '')}: {root}",
             hint="Check the network; behind a proxy, set HTTPS_PROXY.",
         )
     refused = any(isinstance(link, ConnectionError) for link in chain)  # urllib3 counts a refusal among the time-outs
