@@ -38,6 +38,7 @@ class TestDigest:
     def test_equal_digests_compare_equal_however_they_are_spelled(self) -> None:
         assert Digest("SHA256", f" {SHA} ") == Digest("sha256", SHA.lower())
         assert Digest.parse(f"sha256:{SHA}") == Digest("sha256", SHA)
+        assert Digest("sha256", f"SHA256:{SHA}") == Digest("sha256", SHA)
         assert str(Digest("sha256", SHA)) == f"sha256:{SHA.lower()}"
 
     @pytest.mark.parametrize(
@@ -49,6 +50,8 @@ class TestDigest:
             ("sha256", "g" * 64),
             ("sha256", ""),
             ("md5", SHA),
+            ("sha256", f"md5:{SHA}"),
+            ("sha256", f"sha256:sha256:{SHA}"),
             ("crc64", "0" * 16),
             ("", SHA),
         ],

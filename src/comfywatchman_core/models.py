@@ -76,6 +76,8 @@ def _lower(text: str) -> str:
 class Digest:
     """A checksum, e.g. ``Digest("sha256", "9f86d0…")``; lower case, its length checked.
 
+    Sources also write ``sha256:9f86d0…`` as the value, which means the same.
+
     :raises ValueError: An unknown algorithm, or not as many hexadecimal digits as it has.
     """
 
@@ -86,6 +88,7 @@ class Digest:
         lengths = _HEX_LENGTHS.get(self.algorithm)
         if lengths is None:
             raise ValueError(f"unknown digest algorithm {self.algorithm!r}")
+        object.__setattr__(self, "value", self.value.removeprefix(f"{self.algorithm}:").strip())
         if len(self.value) not in lengths or not set(self.value) <= set("0123456789abcdef"):
             raise ValueError(f"not a {self.algorithm} digest: {self.value[:140]!r}")
 
