@@ -38,6 +38,11 @@ class Ended:
         return files
 
     @property
+    def warnings(self) -> str:
+        """What was said beside the result, a line each."""
+        return "\n".join(line["message"] for line in self.lines if line["event"] == "warning")
+
+    @property
     def error(self) -> dict[str, Any]:
         """Why the one file of the run failed; empty if it did not."""
         return self.files[0]["error"] or {}
@@ -50,11 +55,16 @@ def environment(home: Path, **more: str) -> dict[str, str]:
 
 
 def get(
-    models: Path, *arguments: str, env: Mapping[str, str] | None = None, home: Path | None = None, **options: Any
+    models: Path,
+    *arguments: str,
+    env: Mapping[str, str] | None = None,
+    home: Path | None = None,
+    plugins: bool = False,
+    **options: Any,
 ) -> subprocess.Popen[str]:
     """Start ``comfywatchman get`` for files that belong to ``loras``."""
     command = [sys.executable, "-m", "comfywatchman_core", "get", *arguments, "--folder", "loras"]
-    command += ["--models-dir", str(models), "--json", "--no-plugins", "--no-config"]
+    command += ["--models-dir", str(models), "--json", "--no-config", *([] if plugins else ["--no-plugins"])]
     place = home or models.parent / "home"
     return subprocess.Popen(
         command,

@@ -48,6 +48,12 @@ class Case:
     """The least and the most requests."""
     kept: bool = False
     """The refused bytes are put aside."""
+    remains: bool = False
+    """What arrived waits in its staging place for the next run; otherwise nothing is left there."""
+    rests: float = 0.0
+    """Seconds that the server is left alone after its first answer."""
+    says: str = ""
+    """What the message, or its hint, tells the user."""
     options: tuple[str, ...] = ()
 
 
@@ -81,6 +87,9 @@ CASES = {
         error="network",
         asked=(1, 1),
     ),
+    "8 two lengths in one line": Case(
+        scenes=(Scene(headers={"Content-Length": "7, 8"}, then=Ending.FIN),), code=5, error="network", asked=(1, 1)
+    ),
     "9 encoded although asked not to": Case(
         scenes=(Scene(headers={"Content-Encoding": "gzip"}),), code=7, error="not_a_model", asked=(1, 1)
     ),
@@ -93,7 +102,9 @@ CASES = {
     "13 another etag for the range": Case(
         scenes=(CUT, Scene(headers={"ETag": '"other"'}, honours_if_range=False), GOOD), asked=(3, 3)
     ),
-    "14 a weak etag and a digest": Case(scenes=(Scene(sends=HALF, then=Ending.FIN, headers={"ETag": 'W/"x"'}), GOOD)),
+    "14 a weak etag and a digest": Case(
+        scenes=(Scene(sends=HALF, then=Ending.FIN, headers={"ETag": 'W/"x"'}), GOOD), asked=(2, 2)
+    ),
     "16 a range that cannot be satisfied, without a length": Case(
         scenes=(CUT, Scene(status=416, headers={"Content-Range": None}, body=b""), GOOD), asked=(3, 3)
     ),
@@ -102,19 +113,25 @@ CASES = {
         scenes=(Scene(instead=b"HTTP/1.1 200 OK\r\n", then=Ending.SILENCE), GOOD), asked=(2, 2)
     ),
     "21 a byte now and then": Case(
-        scenes=(Scene(sends=99, drip=0.3),), code=5, error="stalled", options=("--retries", "0")
+        scenes=(Scene(sends=99, drip=0.3),),
+        code=5,
+        error="stalled",
+        asked=(2, 2),
+        remains=True,
+        says="next to nothing",
+        options=("--retries", "1", "--timeout", "1"),
     ),
-    "22 429 with seconds": Case(scenes=(status(429, Retry_After="1"), GOOD), asked=(2, 2)),
+    "22 429 with seconds": Case(scenes=(status(429, Retry_After="2"), GOOD), asked=(2, 2), rests=2.0),
     "23 429 with a date": Case(scenes=(status(429, Retry_After="{soon}"), GOOD), asked=(2, 2)),
     "23 429 with a date that is past": Case(
         scenes=(status(429, Retry_After="Wed, 21 Oct 2015 07:28:00 GMT"), GOOD), asked=(2, 2)
     ),
     "23 429 for longer than anybody waits": Case(
-        scenes=(status(429, Retry_After="99999"),), code=6, error="rate_limited", asked=(1, 1)
+        scenes=(status(429, Retry_After="99999"),), code=6, error="rate_limited", asked=(1, 1), says="99,999"
     ),
-    "24 503 twice": Case(scenes=(status(503), status(503), GOOD), asked=(3, 3)),
-    "25 401 at the start": Case(scenes=(status(401),), code=3, error="auth_required", asked=(1, 1)),
-    "25 403 at the start": Case(scenes=(status(403),), code=3, error="auth_required", asked=(1, 1)),
+    "24 503 three times": Case(scenes=(*[status(503)] * 3, GOOD), asked=(4, 4), options=("--retries", "3")),
+    "25 401 at the start": Case(scenes=(status(401),), code=3, error="auth_required", asked=(1, 1), says="token"),
+    "25 403 at the start": Case(scenes=(status(403),), code=3, error="auth_required", asked=(1, 1), says="token"),
     "27 404": Case(scenes=(status(404),), code=4, error="not_found", asked=(1, 1)),
     "27 410": Case(scenes=(status(410),), code=4, error="not_found", asked=(1, 1)),
     "28 a redirect to itself": Case(
@@ -129,6 +146,7 @@ CASES = {
         code=7,
         error="not_a_model",
         asked=(1, 1),
+        says="login",
     ),
     "30 a page that says it is a file": Case(
         scenes=(Scene(body=b"<!doctype html><title>no"),), digest=False, code=7, error="not_a_model"
@@ -142,7 +160,19 @@ CASES = {
     "30 nothing": Case(scenes=(Scene(body=b""),), code=7, error="not_a_model", asked=(1, 1)),
     "30 much less than a model": Case(scenes=(Scene(body=b"x" * 1000),), digest=False, code=7, error="not_a_model"),
     "31 other bytes of the same length": Case(
-        scenes=(Scene(body=safetensors("other", SIZE)),), code=7, error="checksum_mismatch", asked=(1, 1), kept=True
+        scenes=(Scene(body=safetensors("other", SIZE)),),
+        code=7,
+        error="checksum_mismatch",
+        asked=(1, 1),
+        kept=True,
+        says="--accept-digest",
+    ),
+    "33 more than the disk has": Case(
+        scenes=(Scene(headers={"Content-Length": str((1 << 44) - 1)}, then=Ending.FIN),),
+        code=9,
+        error="disk_full",
+        asked=(1, 1),
+        says="are needed",
     ),
     "- a connection that is closed before its answer": Case(scenes=(Scene(instead=b"\n", then=Ending.FIN), GOOD)),
     "- an answer that is no HTTP": Case(
@@ -163,8 +193,10 @@ class Seen:
     content: bytes = field(repr=False)
     first: Ended
     after_first: dict[str, bytes] = field(repr=False)
-    asked: int
-    """Requests of the first run."""
+    asked: list[float]
+    """When the first run asked, on the monotonic clock."""
+    secrets: list[str]
+    """Files of the first run that hold the token of the address."""
     second: Report
     sent_again: int
     """Bytes that the server sent to the second run."""
@@ -185,7 +217,8 @@ def play(server: Faulty, number: int, case: Case, place: Path) -> Seen:
     # One connection: on a machine that is busy with something else a file of this size looks worth several, and each
     # of them plays a scene.
     first = run(models, what, "--timeout", "2", "--retries", "2", "--connections", "1", *case.options)
-    seen, asked = tree(models), len(server.heard_of(path))
+    seen, asked = tree(models), [heard.at for heard in server.heard_of(path)]
+    secrets = [name for name, content in tree(place).items() if TOKEN.encode() in content]
     server.play(path, GOOD)
     second = again(models, what)
     return Seen(
@@ -194,6 +227,7 @@ def play(server: Faulty, number: int, case: Case, place: Path) -> Seen:
         first=first,
         after_first=seen,
         asked=asked,
+        secrets=secrets,
         second=second,
         sent_again=server.sent[path],
         after_second=tree(models),
@@ -228,14 +262,82 @@ def test_a_fault_costs_no_more_than_it_must(name: str, played: dict[str, Future[
     assert seen.after_first["loras/other.safetensors"] == b"somebody else's"
     assert seen.after_first.get(final) == (None if case.code else seen.content)
     assert (seen.first.code, seen.first.error.get("code", "")) == (case.code, case.error)
-    assert case.asked[0] <= seen.asked <= case.asked[1]
+    assert case.says in seen.first.error.get("message", "") + seen.first.error.get("hint", "")
+    assert case.asked[0] <= len(seen.asked) <= case.asked[1]
+    assert seen.asked[-1] - seen.asked[0] >= case.rests
     assert TOKEN not in seen.first.out + seen.first.err
+    assert seen.secrets == []
     assert "Traceback" not in seen.first.err
     assert any(".bad-" in path for path in seen.after_first) == case.kept
+    assert any(".cw/" in path for path in seen.after_first) == case.remains
 
     assert seen.second.exit_code == 0
     assert TOKEN not in repr(seen.second.entries[0].error)
-    assert seen.after_second[final] == seen.content
-    assert seen.after_second["loras/other.safetensors"] == b"somebody else's"
+    assert {path: seen.after_second[path] for path in seen.after_second if ".bad-" not in path} == {
+        final: seen.content,
+        "loras/other.safetensors": b"somebody else's",
+    }
     assert seen.sent_again <= (len(seen.content) if case.code else 0)
-    assert [name for name in seen.leftovers if name.endswith(".cw")] == []
+    assert len(seen.leftovers) == case.kept
+
+
+def test_5_a_cut_that_nothing_tells_is_published_as_unverified_and_only_without_require_checksum(
+    tmp_path: Path,
+) -> None:
+    models, pickle = tmp_path / "models", b"\x80\x02" + bytes(1000)
+    with faulty() as server:
+        server.files["/old.pt"] = pickle
+        server.play("/old.pt", Scene(headers=NO_LENGTH, sends=500, then=Ending.FIN))
+
+        refused = run(models, f"{server.url}/old.pt", "--require-checksum")
+        before = (models / "loras" / "old.pt").exists()
+        taken = run(models, f"{server.url}/old.pt")
+
+    assert (refused.code, refused.error["code"], before) == (7, "no_checksum", False)
+    assert (taken.code, taken.files[0]["verdict"]) == (0, "unverified")
+    assert (models / "loras" / "old.pt").read_bytes() == pickle[:500]
+    assert leftovers(models) == []
+
+
+def test_25_a_file_that_is_refused_keeps_no_other_from_arriving(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    with faulty() as server:
+        server.files["/open.safetensors"] = safetensors("open")
+        server.play("/closed.safetensors", status(401))
+
+        done = run(models, *(f"{server.url}/{name}.safetensors" for name in ("closed", "open")))
+
+    assert done.code == 3
+    assert tree(models) == {"loras/open.safetensors": safetensors("open")}
+
+
+def test_26_a_signed_address_that_ran_out_on_the_way_is_asked_for_anew(tmp_path: Path) -> None:
+    models, content = tmp_path / "models", safetensors("model", SIZE)
+    with faulty() as storage, faulty(host="localhost") as source:
+        old, new = "/x?Signature=old", "/x?Signature=new"
+        storage.files |= {old: content, new: content}
+        storage.play(old, CUT, status(403, b"expired"))
+        source.play("/m.safetensors", *(status(307, b"", Location=storage.url + signed) for signed in (old, new)))
+
+        done = run(models, f"{source.url}/m.safetensors", "--connections", "1")
+
+        assert storage.sent[new] <= len(content) - HALF + (1 << 20)
+    assert done.code == 0
+    assert tree(models) == {"loras/m.safetensors": content}
+    assert "Signature" not in done.out + done.err
+
+
+def test_29_the_host_that_a_source_redirects_to_learns_no_secret(tmp_path: Path) -> None:
+    models = tmp_path / "models"
+    with faulty() as storage, faulty(host="localhost") as source:
+        storage.files["/x"] = safetensors("model")
+        path = f"/m.safetensors?token={TOKEN}"
+        source.play(path, status(302, b"", Location=f"{storage.url}/x", Set_Cookie=f"id={TOKEN}"))
+
+        done = run(models, source.url.replace("://", f"://me:{TOKEN}@") + path)
+
+        asked, heard = source.heard[0], storage.heard
+    assert asked.headers["authorization"].startswith("Basic ")
+    assert done.code == 0
+    assert not {"authorization", "cookie", "referer"} & set(heard[0].headers)
+    assert TOKEN not in repr(heard) + done.out + done.err
