@@ -24,6 +24,7 @@ from .hooks import Context
 from .http import ApiClient
 from .models import Artifact, Attempt, Candidate, Check, ModelRequest, Outcome
 from .offers import checked_offers
+from .reservation import Reservations
 from .state import Memory
 from .timebox import within
 from .verify import sha256_of_file
@@ -40,6 +41,8 @@ class Surroundings:
     cancelled: Callable[[], bool]
     memory: Memory = Factory(lambda: Memory(None))
     """What earlier runs knew."""
+    reservations: Reservations = Factory(Reservations)
+    """Disk space that is spoken for; the core's engine shares it."""
 
 
 @define(kw_only=True)

@@ -34,7 +34,7 @@ from .pacing import HostGates
 from .report import Entry, Status
 from .reuse import lend, same_bytes
 from .search import Search, confirmed
-from .staging import Stage, Staging
+from .staging import Stage, Staging, staging_place
 from .standing import Standing
 from .verdicts import judged, refusal
 from .verify import sha256_of_file
@@ -88,6 +88,8 @@ class Job:
     offer: Candidate | None = field(default=None, init=False)
     tried: int = field(default=0, init=False)
     """Offers that were of no use."""
+    room: Path | None = field(default=None, init=False)
+    """The staging place that disk space is set aside for."""
 
     def __attrs_post_init__(self) -> None:
         self._offers = iter(self.search)
@@ -137,8 +139,10 @@ class Delivery:
     turns: Turns = field()
     makes_plan: bool = False
     """Nothing is transferred: what is found is written down for others."""
-    _guard: threading.Lock = field(factory=threading.Lock, init=False, repr=False)
+    _guard: threading.RLock = field(factory=threading.RLock, init=False, repr=False)
     _locks: dict[str, threading.RLock] = field(factory=dict, init=False, repr=False)
+    _holders: dict[str, Job] = field(factory=dict, init=False, repr=False)
+    """Digest → the file of these bytes that has disk space set aside; the others will be linked to it."""
 
     @turns.default
     def _own_turns(self) -> Turns:
@@ -175,6 +179,53 @@ class Delivery:
         """Let one back end look at all requests at once; returns why it could not, or nothing."""
         conversation = Conversation(label="", around=self.around, insists=self.rules.force)
         return conversation.prepare(name, prepare, requests)
+
+    def set_aside(self, job: Job) -> None:
+        """Set disk space aside for the next offer while it waits for its turn, if its bytes are sure to be needed.
+
+        :raises BackendError: ``disk_full``: there is none beside the files that were found before.
+        """
+        if (offer := job.offer) is None:
+            return
+        try:
+            request = self._placed(job.request, offer)
+            final = self._destination(job, request)
+        except BackendError:
+            return  # what is wrong with it is said in its turn
+        if self._copies(request, offer):
+            return
+        with self._guard:
+            if _sha256(offer, request) in self._holders:
+                return
+            try:
+                self._make_room(job, final, offer)
+            except BackendError as error:
+                if job.entry.path is None:
+                    return  # nobody has looked yet whether it is there under the name that its source gives it
+                self._note_failure(job, offer, error.failure)
+                raise
+
+    def _make_room(self, job: Job, final: Path, offer: Candidate) -> None:
+        """Set space aside for *job*, in the place of what it had, and of what a file of the same bytes waits with.
+
+        :raises BackendError: ``disk_full``.
+        """
+        size, sha256 = _size(offer, job.request), _sha256(offer, job.request)
+        if size is None:
+            return
+        with self._guard:
+            self.give_back(job)
+            if sha256 is not None and self.around.config.download.link != "never":
+                self.give_back(self._holders.get(sha256, job))
+                self._holders[sha256] = job
+            job.room = staging_place(final)
+            self.around.reservations.reserve(job.room, size)
+
+    def give_back(self, job: Job) -> None:
+        """Give back the disk space that was set aside for *job*, which needs no more of it."""
+        if job.room is not None:
+            self.around.reservations.release(job.room)
+            job.room = None
 
     def plan(self, job: Job) -> Entry:
         """Find out what would be downloaded, from where, with which digest; transfer nothing."""
@@ -279,6 +330,7 @@ class Delivery:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             reused = self._reused(job, request, offer, stage)
             if reused is None:
+                self._make_room(job, final, offer)
                 job.conversation.around = evolve(self.around, cancelled=lambda: stage.lost or self.around.cancelled())
                 try:
                     with self.turns(found_by, self.around.cancelled):
@@ -293,6 +345,7 @@ class Delivery:
             if os.path.lexists(final) and (standing := self._what_stands(entry, offer)) is not None:
                 stage.discard()  # nobody would ever go on with these bytes
                 return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
+            self.give_back(job)  # all bytes have their place, which is about to get another name
             staged = stage.target.stat()
             # more than one name: the bytes are those of a file in use, whose permissions are not ours to set
             stage.publish(replace=self._replaces(job, final), keep_mode=staged.st_nlink > 1)
@@ -317,14 +370,18 @@ class Delivery:
         dangling = final.is_symlink() and not final.exists()
         return job.entry.status is Status.CORRUPT or self.rules.force or dangling
 
+    def _copies(self, request: ModelRequest, offer: Candidate) -> list[Path]:
+        """Files of this machine that may hold the bytes of *offer*, and may be used for it."""
+        sha256, size = _sha256(offer, request), _size(offer, request)
+        if self.around.config.download.link == "never" or sha256 is None or size is None:
+            return []  # without a size every model on the disk would have to be hashed
+        return self.standing.may_hold(sha256, size)
+
     def _reused(self, job: Job, request: ModelRequest, offer: Candidate, stage: Stage) -> _Reused | None:
         """Take the bytes from a file of this machine, where one has them; ``None`` where a transfer is needed."""
         how = self.around.config.download.link
-        sha256 = request.sha256 or offer.sha256
-        size = offer.size if offer.size is not None else request.size
-        if how == "never" or sha256 is None or size is None:
-            return None  # without a size every model on the disk would have to be hashed
-        for source in same_bytes(self.standing.may_hold(sha256, size), sha256, size, self.standing.sha256_of):
+        sha256, size = _sha256(offer, request) or "", _size(offer, request) or 0
+        for source in same_bytes(self._copies(request, offer), sha256, size, self.standing.sha256_of):
             try:
                 is_same_file = lend(source, stage.target, how)
             except OSError:
@@ -359,7 +416,7 @@ class Delivery:
         held_to = evolve(
             offer,
             digests=tuple(dict.fromkeys((*request.digests, *offer.digests))),
-            size=offer.size if offer.size is not None else request.size,
+            size=_size(offer, request),
         )
         conversation.transfer(held_to, stage.target)
         conversation.emit(StateChanged(label=conversation.label, state=TransferState.VERIFYING))
@@ -470,6 +527,15 @@ class Delivery:
 
     def _tell_waiting(self, job: Job, reason: str) -> None:
         job.conversation.emit(StateChanged(label=job.conversation.label, state=TransferState.WAITING, reason=reason))
+
+
+def _size(offer: Candidate, request: ModelRequest) -> int | None:
+    """Bytes of the file, as far as anybody states them."""
+    return offer.size if offer.size is not None else request.size
+
+
+def _sha256(offer: Candidate, request: ModelRequest) -> str | None:
+    return request.sha256 or offer.sha256
 
 
 def _proposed(name: str) -> PurePosixPath:

@@ -234,10 +234,15 @@ class Run:
         jobs = self._config.download.jobs
         orders = Orders.of(self._config, self.standing.folders)
 
+        def first_offer(job: Job) -> None:
+            job.advance()
+            if transfer:
+                delivery.set_aside(job)
+
         def search(entry: Entry) -> None:
             place = self._place[id(entry.request)]
             job = self._job(delivery, entry)
-            if not self._guarded(place, job, lambda: self._first_offer(job)):
+            if not self._guarded(place, job, lambda: first_offer(job)):
                 return
             if job.offer is None:  # nothing to transfer: a failure is told, and stops a run that wants it, at once
                 finish(place, job)
@@ -259,7 +264,10 @@ class Run:
                 step = partial(self._handed_over, self._executor, orders, delivery)
             if job.entry.status in _IS_THERE:
                 step = delivery.sourced
-            self._guarded(place, job, lambda: self.settle(step(job), place=place, label=job.request.label))
+            try:
+                self._guarded(place, job, lambda: self.settle(step(job), place=place, label=job.request.label))
+            finally:
+                delivery.give_back(job)
 
         try:
             with (
@@ -332,9 +340,6 @@ class Run:
         request = evolve(entry.request, digests=(Digest("sha256", sha256),))
         return evolve(entry, request=request, sha256=sha256)
 
-    def _first_offer(self, job: Job) -> None:
-        job.advance()
-
     def _prepare(self, delivery: Delivery, requests: Sequence[ModelRequest]) -> None:
         """Let back ends that can answer many questions at once do so."""
         for name, prepare in delivery.around.backends.with_method("prepare"):
@@ -353,6 +358,8 @@ class Run:
             return True
         except Cancelled:
             self._interrupted(place, job)
+        except BackendError as error:
+            self.settle(job.failed(error.failure), place=place)
         except Exception as error:  # a fault of this program: the other files go on, and the report says so
             logger.exception("unexpected failure at %s", job.request.label)
             failure = Failure(

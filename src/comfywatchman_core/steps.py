@@ -193,6 +193,8 @@ class _Bench:
             return delivery.deliver(job)
         except Cancelled:
             return job.failed(stopped(step.request))
+        finally:
+            delivery.give_back(job)
 
 
 _SETTING_UP = threading.Lock()

@@ -21,6 +21,7 @@ from .http import ApiClient, Transport
 from .pacing import HostGates
 from .planfile import Plan
 from .report import Report
+from .reservation import Reservations
 from .run import Run, model_folders
 from .transfer import Engine, TransferSettings
 
@@ -48,6 +49,7 @@ class Watchman:
         self._transport = Transport(allow_private=self.config.download.allow_private_urls, offline=self.config.offline)
         self.gates = HostGates()
         """Which origins want to be left alone, for all runs."""
+        self._reservations = Reservations()
 
     @property
     def backends(self) -> Backends:
@@ -215,7 +217,7 @@ class Watchman:
             max_retries=config.download.max_retries,
             timeout=config.download.timeout_seconds,
         )
-        engine = Engine(settings, transport=self._transport, gates=self.gates)
+        engine = Engine(settings, transport=self._transport, gates=self.gates, reservations=self._reservations)
         return load(
             order=config.rules.backends or config.backends.order,
             disabled=config.backends.disabled,
@@ -249,7 +251,14 @@ class Watchman:
             emit(StateChanged(label="", state=TransferState.WAITING, seconds=seconds, reason=reason))
 
         client = self._client(cancelled, tell)
-        return Surroundings(backends=self.backends, config=self.config, http=client, emit=emit, cancelled=cancelled)
+        return Surroundings(
+            backends=self.backends,
+            config=self.config,
+            http=client,
+            emit=emit,
+            cancelled=cancelled,
+            reservations=self._reservations,
+        )
 
 
 def _by_name(backends: Mapping[str, Any] | Sequence[Any]) -> dict[str, Any]:

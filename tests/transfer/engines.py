@@ -13,9 +13,10 @@ from standins.faulty import Faulty
 from comfywatchman_core.events import DownloadStarted, Event, Warned
 from comfywatchman_core.hooks import Context
 from comfywatchman_core.models import Artifact, Candidate, Digest, Match
+from comfywatchman_core.reservation import Reservations
 from comfywatchman_core.staging import Staging
 from comfywatchman_core.testing import sha256
-from comfywatchman_core.transfer import Engine, Reservations, TransferSettings
+from comfywatchman_core.transfer import Engine, TransferSettings
 from comfywatchman_core.transport import Exchange, Transport
 
 

@@ -17,8 +17,9 @@ from transfer.engines import OpenAtOnce, Run
 from comfywatchman_core.errors import BackendError, Cancelled
 from comfywatchman_core.events import BytesReceived, DownloadFinished, StateChanged, TransferState
 from comfywatchman_core.models import ModelRequest
+from comfywatchman_core.reservation import Reservations
 from comfywatchman_core.testing import safetensors, sha256
-from comfywatchman_core.transfer import Reservations, download, ramp, spans, supply
+from comfywatchman_core.transfer import download, ramp, spans, supply
 from comfywatchman_core.transfer import source as sources
 from comfywatchman_core.transfer.part import Part
 from comfywatchman_core.transport import Transport

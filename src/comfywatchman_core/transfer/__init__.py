@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from .engine import Engine
-from .reservation import Reservations
 from .settings import TransferSettings
 
-__all__ = ["Engine", "Reservations", "TransferSettings"]
+__all__ = ["Engine", "TransferSettings"]

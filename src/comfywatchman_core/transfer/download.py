@@ -17,6 +17,7 @@ from comfywatchman_core.events import DownloadFinished, DownloadStarted, Transfe
 from comfywatchman_core.hooks import Context
 from comfywatchman_core.models import Artifact, Candidate, Digest
 from comfywatchman_core.pacing import LONGEST_WAIT, HostGates
+from comfywatchman_core.reservation import Reservations
 from comfywatchman_core.transport import CONNECT_TIMEOUT, SILENCE_TIMEOUT, Transport, TransportError
 
 from .connection import Connection
@@ -26,7 +27,6 @@ from .patience import RUN_OUT, Patience
 from .progress import Progress
 from .promise import Stale
 from .ramp import Ramp
-from .reservation import Reservations
 from .settings import TransferSettings
 from .slots import Slots
 from .source import Source
@@ -252,7 +252,9 @@ class Download:
             alive[-1].abort()
             return
         received, left = store.ledger.received, store.ledger.left
-        target = self._ramp.look(flowing=flowing, received=received, left=left, latency=first.latency)
+        target = self._ramp.look(
+            flowing=flowing, received=received, left=left, latency=first.latency, waiting=first.waiting
+        )
         limit = self._means.pace.rate
         at_limit = 0 < 0.8 * limit < sum(connection.rate for connection in alive)
         if at_limit or store.ledger.prefix - store.follower.hashed > _MOST_BEHIND:

@@ -12,12 +12,12 @@ from comfywatchman_core.hooks import Context, hookimpl
 from comfywatchman_core.models import Artifact, Candidate, Match, ModelRequest
 from comfywatchman_core.names import safe_basename
 from comfywatchman_core.pacing import HostGates
+from comfywatchman_core.reservation import Reservations
 from comfywatchman_core.transport import Transport
 
 from .crew import Crew
 from .download import Download, Means
 from .pace import Pace
-from .reservation import Reservations
 from .settings import TransferSettings
 from .slots import Slots
 

@@ -13,15 +13,17 @@ from attrs import evolve
 from .follower import Follower
 from .journal import Identity, Journal
 from .part import Part
-from .reservation import Reservations
 from .spans import NO_END, Ledger, Range, Span
 
 _SMALL = 4 << 20
 """Bytes up to which a file is hashed without a thread of its own."""
 _LARGE = 16 << 20
 """Bytes from which on a file is written out, and its journal confirmed, while it arrives."""
+_PUSH_BYTES = 8 << 20
+"""Bytes after which the disk is told to begin: a disk that rests at the start is waited for in the end."""
 _SYNC_BYTES = 64 << 20
 _SYNC_SECONDS = 10.0
+_LOOK = 0.02
 
 
 def journal_of(target: Path) -> Journal:
@@ -36,13 +38,10 @@ class Store:
     megabytes, so that little is left to be written in the end.
     """
 
-    def __init__(
-        self, target: Path, identity: Identity, done: list[Range], *, reservations: Reservations, keep: bool
-    ) -> None:
+    def __init__(self, target: Path, identity: Identity, done: list[Range], *, keep: bool) -> None:
         """:param done: What is there already, in a file that is gone on with.
         :param keep: Go on with the file that is there.
 
-        :raises BackendError: ``disk_full``: there is no room for the rest.
         :raises OSError: The staging file cannot be made.
         """
         self.identity = identity
@@ -50,7 +49,6 @@ class Store:
         self.resumed = self.ledger.received
         """Bytes that an earlier run left."""
         self._confirmed: list[Range] = list(done)
-        self._reservations = reservations
         self._part = Part(target, keep=keep)
         self._journal = journal_of(target)
         self._over = threading.Event()
@@ -60,7 +58,7 @@ class Store:
         self.follower = Follower(self._part, self.ledger)
 
     @classmethod
-    def left_behind(cls, target: Path, wanted: Identity, reservations: Reservations) -> Store | None:
+    def left_behind(cls, target: Path, wanted: Identity) -> Store | None:
         """Go on with what an earlier run left; ``None`` when that is nothing, or not of the *wanted* file."""
         found = journal_of(target).read()
         if found is None or not target.is_file() or target.is_symlink():
@@ -74,7 +72,7 @@ class Store:
         kept = evolve(identity, source=wanted.source, sha256=wanted.sha256 or identity.sha256)
         if kept.source != identity.source:
             kept = evolve(kept, storage="", etag="", modified="")  # another host's validators say nothing
-        return cls(target, kept, done, reservations=reservations, keep=True)
+        return cls(target, kept, done, keep=True)
 
     @property
     def size(self) -> int | None:
@@ -84,16 +82,12 @@ class Store:
     def begin(self, identity: Identity) -> None:
         """Make ready for bytes, now that the server has said what it sends.
 
-        :raises BackendError: ``disk_full``: there is no room for the rest.
         :raises OSError: The disk refuses.
         """
         total = self.ledger.total
         self.identity = evolve(identity, total=total)
         if total < NO_END:
-            directory = self._target.parent
-            self._reservations.reserve(self, directory, lambda: self.ledger.total - self._part.allocated)
-            if self._part.allocate(total):
-                self._reservations.release(self)
+            self._part.allocate(total)
         if total > _SMALL:
             self.follower.start()
         if total > _LARGE:
@@ -155,18 +149,21 @@ class Store:
         with self._settling:
             self._over.set()
         self.follower.stop()
-        self._reservations.release(self)
         self._part.close()
 
     def _keep(self) -> None:
         """Write out what has arrived, and confirm it in the journal."""
-        synced, at = self.ledger.received, time.monotonic()
-        while not self._over.wait(0.1):
+        pushed = synced = self.ledger.received
+        at = time.monotonic()
+        while not self._over.wait(_LOOK):
             received = self.ledger.received
             due = self.ledger.finished or time.monotonic() - at > _SYNC_SECONDS
-            if received - synced < (1 if due else _SYNC_BYTES):
-                continue
             try:
+                if received - pushed >= _PUSH_BYTES:
+                    self._part.push()
+                    pushed = received
+                if received - synced < (1 if due else _SYNC_BYTES):
+                    continue
                 done = self.ledger.done
                 self._part.sync()
                 with self._settling:

@@ -10,11 +10,11 @@ from attrs import evolve
 
 from comfywatchman_core.errors import Cancelled
 from comfywatchman_core.models import Candidate
+from comfywatchman_core.reservation import Reservations
 from comfywatchman_core.transport import Exchange
 
 from .journal import Identity, without_query
 from .promise import Promise, Stale, check_size, is_complete, read_promise
-from .reservation import Reservations
 from .source import Source
 from .spans import NO_END, Span
 from .store import Store
@@ -48,6 +48,7 @@ class Supply:
         self._target = target
         self._reservations = reservations
         self._admitting = threading.Lock()
+        self._is_reserved = False
         self._is_closed = False
 
     @property
@@ -66,7 +67,7 @@ class Supply:
 
         :raises OSError: It cannot be opened.
         """
-        self.store = Store.left_behind(self._target, self.wanted, self._reservations)
+        self.store = Store.left_behind(self._target, self.wanted)
         self.is_patched = self.store is not None
         return self.is_patched
 
@@ -83,6 +84,8 @@ class Supply:
             self._is_closed = True
             if self.store is not None:
                 self.store.close()
+            if self._is_reserved:
+                self._reservations.release(self._target.parent)
 
     def leave_behind(self, connection: Connection) -> None:
         """Let an answer that *connection* still waits for change nothing, should it ever come."""
@@ -154,7 +157,7 @@ class Supply:
             if promise.identity.total < store.ledger.total:
                 store.ledger.learn_total(promise.identity.total)
             if self.promise is None:
-                store.begin(promise.identity)
+                self._begin(store, promise.identity)
             elif not promise.identity.validator:
                 self.is_patched = True
         else:
@@ -162,16 +165,19 @@ class Supply:
                 raise Stale("the server does not answer to Range")
             self.start_anew()
             total = min(promise.identity.total, self.wanted.total)
-            store = Store(
-                self._target, evolve(promise.identity, total=total), [], reservations=self._reservations, keep=False
-            )
-            self.store = store
-            store.begin(store.identity)
+            store = self.store = Store(self._target, evolve(promise.identity, total=total), [], keep=False)
+            self._begin(store, store.identity)
             # An answer that does not say how long it is may have been cut, and look as if it ended.
             self.is_patched = not promise.is_bounded
             span = store.ledger.take() or span
         self.promise = promise
         return store, span, promise
+
+    def _begin(self, store: Store, identity: Identity) -> None:
+        """:raises BackendError: ``disk_full``: there is no room for the rest."""
+        if store.size is not None and self._reservations.reserve(self._target.parent, store.size):
+            self._is_reserved = True  # by nobody else, who would give it back
+        store.begin(identity)
 
 
 def part_of(connection: Connection) -> int:
