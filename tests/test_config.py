@@ -28,6 +28,10 @@ def load(file: Path | None = None, environ: dict[str, str] | None = None, **argu
     return Config.load(file=file, environ=environ or {}, arguments=named, use_file=file is not None)
 
 
+def vars_of(value: attrs.AttrsInstance) -> dict[str, Any]:
+    return attrs.asdict(value, recurse=False)
+
+
 def refused(file: Path, text: str, environ: dict[str, str] | None = None) -> str:
     file.write_text(text)
     with pytest.raises(UsageError) as caught:
@@ -81,6 +85,21 @@ class TestPrecedence:
             "allow_private_urls": False,
             "link": "auto",
         }
+
+    def test_every_setting_can_be_given(self) -> None:
+        """A field of a kind that nothing reads would fail only for the first user who sets it."""
+        values = Config(
+            comfyui=Path("/srv"), models_dir=Path("/m"), server="http://127.0.0.1:8188", state_dir=Path("/s")
+        )
+        tables, later = ("download", "backends"), ("rules", "origins", "warnings")
+        given = {name: value for name, value in vars_of(values).items() if name not in (*tables, *later)}
+        for table in tables:
+            given |= {f"{table}.{name}": value for name, value in vars_of(getattr(values, table)).items()}
+        del given["backends.settings"]  # whole tables, of back ends
+
+        config = load(None, **given)
+
+        assert attrs.evolve(config, origins={}) == values
 
 
 class TestFiles:

@@ -13,8 +13,6 @@ import pytest
 HEAVY = {
     "attr",
     "attrs",
-    "cattr",
-    "cattrs",
     "pluggy",
     "requests",
     "urllib3",
