@@ -49,6 +49,29 @@ def test_facts_are_read_as_they_were_written() -> None:
     assert read_facts(facts.document()) == facts
 
 
+@pytest.mark.parametrize(
+    ("written", "kept"),
+    [
+        ("hf:a/b/ink.safetensors@main", "hf:a/b/ink.safetensors@main"),
+        ("civitai:1@2", "civitai:1@2"),
+        ("urn:air:sdxl:lora:civitai:1@2", "urn:air:sdxl:lora:civitai:1@2"),
+        ("https://h.example/ink.safetensors", "https://h.example/ink.safetensors"),
+        ("https://u:pw@[::1]:80/x?token=t", "https://[::1]:80/x"),
+        (" HTTPS://u@h.example/x#t", "https://h.example/x"),
+        ("https://u:p\\@h.example/x", "https://h.example/x"),
+        ("s3://key:secret@bucket/x", "s3://bucket/x"),
+        ("https:u:pw@h.example/x", ""),  # neither an address nor a reference
+        ("https://u:pw@[::1/x", ""),
+        ("https://u:pw\u2100.example/x", ""),  # holds a slash, once it is normalised
+    ],
+)
+def test_a_source_is_kept_without_what_may_be_a_secret(written: str, kept: str) -> None:
+    facts = read_facts(json.dumps({**GOOD, "reference": written, "url": written}).encode())
+
+    assert facts is not None
+    assert (facts.reference, facts.url) == (kept, kept)
+
+
 def test_what_a_newer_version_adds_is_ignored() -> None:
     facts = read_facts(json.dumps({**GOOD, "mood": "fair"}).encode())
 

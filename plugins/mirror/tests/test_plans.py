@@ -129,3 +129,26 @@ def test_an_address_is_explained_by_its_site_and_its_bytes_come_from_the_mirror(
         "mirror",
         "huggingface",
     ]
+
+
+def test_what_a_plan_says_of_its_sources_reaches_the_mirror_without_user_query_and_fragment(
+    disk: Place, models: Path, run: Run, tmp_path: Path
+) -> None:
+    """Plans are edited by hand, and a mirror is read by everybody."""
+    lock = tmp_path / "models.lock.json"
+    source = "https://ada:pass-9c1e@models.example:8443/ink.safetensors?token=tok-4b7d#sig-2f6a"
+    model = {
+        "folder": "loras", "name": "ink.safetensors", "sha256": INK_SHA256,
+        "backend": "site", "reference": source, "url": source,
+    }  # fmt: skip
+    lock.write_text(json.dumps({"schema": "comfywatchman-plan/1", "models": [model]}))
+
+    code, pushed = run("push", "--plan", str(lock), "--models-dir", str(models), at=disk)
+    _, listed = run("list", at=disk)
+
+    assert code == 0
+    assert listed[0]["url"] == listed[0]["reference"] == "https://models.example:8443/ink.safetensors"
+    stored = [path.read_text() for path in Path(disk.url).rglob("*.json")]
+    assert len(stored) == 3  # of the mirror, the digest and the name
+    for secret in ("ada", "pass-9c1e", "tok-4b7d", "sig-2f6a"):
+        assert secret not in f"{stored}{pushed}{listed}"

@@ -12,6 +12,7 @@ import hashlib
 import json
 import unicodedata
 from pathlib import PurePosixPath
+from urllib.parse import urlsplit, urlunsplit
 
 from attrs import asdict, field, frozen
 
@@ -45,6 +46,18 @@ def _text(text: object) -> str:
     return text
 
 
+def _source(text: object) -> str:
+    """An address without user, query and fragment, where tokens stand: who can read a mirror reads its facts."""
+    text = _text(text).strip()
+    try:
+        parts = urlsplit(text)
+    except ValueError:  # its message shows what it cannot read
+        return ""
+    if parts.scheme in ("http", "https") and not parts.netloc:
+        return ""  # spelled so that nobody can say where its user ends
+    return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+
+
 @frozen(kw_only=True)
 class Facts:
     """What a mirror says of one file; under its digest, and once more under each of its names.
@@ -62,8 +75,8 @@ class Facts:
     """The path below it."""
     backend: str = field(default="", converter=_text)
     """Where the file came from, as the plan states it that it was pushed with."""
-    reference: str = field(default="", converter=_text)
-    url: str = field(default="", converter=_text)
+    reference: str = field(default="", converter=_source)
+    url: str = field(default="", converter=_source)
     pushed: str = field(default="", converter=_text)
     """When, in UTC (ISO 8601)."""
 
