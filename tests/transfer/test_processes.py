@@ -9,13 +9,16 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from attrs import evolve
 from standins.faulty import GOOD, Ending, Faulty, Scene, faulty
 from transfer.commands import again, ended, environment, get, leftovers, run
 
+from comfywatchman_core.owners import Owner
 from comfywatchman_core.testing import safetensors, sha256
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
@@ -216,18 +219,65 @@ class TestTwice:
         assert final(models).read_bytes() == CONTENT
         assert server.sent[PATH] <= len(CONTENT) + 2 * CHUNK
 
+    @pytest.mark.parametrize(
+        ("theirs", "code", "left"),
+        [
+            pytest.param(safetensors("theirs"), 8, [f".{NAME}.cw"], id="other bytes"),
+            pytest.param(CONTENT, 0, [], id="the same bytes"),
+        ],
+    )
     def test_a_file_that_somebody_else_put_there_meanwhile_is_kept(
-        self, server: Faulty, models: Path, what: str
+        self, server: Faulty, models: Path, what: str, theirs: bytes, code: int, left: list[str]
     ) -> None:
         server.play(PATH, SLOW)
         process = get(models, what)
         wait_until(lambda: server.sent[PATH] > SIZE // 4)
-        theirs = safetensors("theirs")
         final(models).write_bytes(theirs)
         result = ended(process)
 
-        assert (result.code, result.error["code"]) == (8, "conflict")
+        assert (result.code, result.error.get("code")) == (code, "conflict" if code else None)
         assert final(models).read_bytes() == theirs
+        assert leftovers(models) == left
+
+    @pytest.mark.parametrize(
+        "owner",
+        [
+            pytest.param(lambda: evolve(Owner.current(), started="1"), id="its number is another program's by now"),
+            pytest.param(lambda: evolve(Owner.current(), boot="before"), id="this machine was started again since"),
+        ],
+    )
+    def test_the_place_of_a_dead_process_is_taken_over(
+        self, server: Faulty, models: Path, what: str, owner: Callable[[], Owner]
+    ) -> None:
+        note = self.claimed(models, owner())
+        os.utime(note, (0, time.time() - 10**9))
+
+        result = run(models, what)
+
+        assert (result.code, result.files[0]["status"]) == (0, "downloaded")
+        assert final(models).read_bytes() == CONTENT
+        assert leftovers(models) == []
+
+    @pytest.mark.parametrize("host", ["", "another machine that shares the drive"])
+    def test_a_living_owner_is_waited_for_and_nothing_is_asked_meanwhile(
+        self, server: Faulty, models: Path, what: str, host: str
+    ) -> None:
+        note = self.claimed(models, evolve(Owner.current(), host=host or Owner.current().host))
+        process = get(models, what)
+        time.sleep(1)
+        assert (process.poll(), server.heard) == (None, [])
+        note.unlink()
+
+        assert ended(process).code == 0
+        assert final(models).read_bytes() == CONTENT
+
+    @staticmethod
+    def claimed(models: Path, owner: Owner) -> Path:
+        """Let *owner* hold the place of the file; :returns: its note."""
+        note = models / "loras" / f".{NAME}.cw" / "owner-1.json"
+        note.parent.mkdir(parents=True)
+        note.write_text(owner.write())
+        return note
 
 
 class TestDisks:
@@ -240,6 +290,7 @@ class TestDisks:
         result = ended(get(models, what, preexec_fn=limit))
 
         assert (result.code, result.error["code"]) == (9, "disk_full")
+        assert "file system cannot hold a file of this size" in result.error["hint"]
         assert not final(models).exists()
         assert again(models, what).ok
         assert final(models).read_bytes() == CONTENT
@@ -310,16 +361,24 @@ def test_a_file_in_the_place_of_the_folder_is_a_conflict(server: Faulty, models:
     assert server.sent[PATH] == 0
 
 
-def test_the_longest_name_there_is_arrives_under_that_name(server: Faulty, models: Path) -> None:
-    name = "ü" * ((255 - len(".safetensors")) // 2) + "x.safetensors"
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("ü" * ((255 - len(".safetensors")) // 2) + "x.safetensors", id="the longest there is"),
+        pytest.param(unicodedata.normalize("NFD", "Übermalung.safetensors"), id="letters and accents apart"),
+    ],
+)
+def test_a_file_gets_its_name_to_the_letter(server: Faulty, models: Path, name: str) -> None:
     path = "/" + "".join(f"%{byte:02X}" if byte > 127 else chr(byte) for byte in name.encode())
     server.files[path] = CONTENT
 
     assert run(models, server.url + path).code == 0
+    assert os.listdir(models / "loras") == [name]
     assert (models / "loras" / name).read_bytes() == CONTENT
 
 
 def test_the_signals_of_a_closed_pipe_end_it_quietly(server: Faulty, models: Path, what: str) -> None:
+    server.play(PATH, Scene(pace=16 << 20))
     process = get(models, what)
     with process:
         assert process.stdout is not None
@@ -327,5 +386,9 @@ def test_the_signals_of_a_closed_pipe_end_it_quietly(server: Faulty, models: Pat
         process.stdout.close()
         error = process.stderr.read()
 
-    assert process.returncode in (0, 141)
+    assert process.returncode == 141
     assert "Traceback" not in error
+    server.play(PATH, GOOD)
+    assert again(models, what).ok
+    assert final(models).read_bytes() == CONTENT
+    assert leftovers(models) == []
