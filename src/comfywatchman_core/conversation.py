@@ -151,11 +151,18 @@ class Conversation:
         return None if self.insists else self.around.memory.rests.refusal(source)
 
     def judged(self, candidate: Candidate, failure: Failure | None) -> None:
-        """Remember how the bytes of *candidate* were judged; ``None``: they are what was asked for."""
+        """Remember how the bytes of *candidate* were judged; ``None``: they are what was asked for.
+
+        A refusal is an attempt that failed: whoever reads the report sees why the next source was asked.
+        """
         if failure is None:
             self.around.memory.rests.lift(self._file_of(candidate))
-        elif failure.code is ErrorCode.CHECKSUM_MISMATCH:
+            return
+        if failure.code is ErrorCode.CHECKSUM_MISMATCH:
             self.around.memory.rests.note_refused(self._file_of(candidate), failure)
+        self._record(
+            Attempt(hook="verify_artifact", backend=CORE, outcome=Outcome.FAILED, seconds=0.0, failure=failure)
+        )
 
     def _file_of(self, candidate: Candidate) -> str:
         """What is not fetched again at once when it was refused: this file, from there, held to that digest."""
@@ -169,9 +176,12 @@ class Conversation:
 
     def _not_asked(self, hook: str, name: str, refusal: Failure) -> Answer:
         attempt = Attempt(hook=hook, backend=name, outcome=Outcome.FAILED, seconds=0.0, failure=refusal)
+        self._record(attempt)
+        return Answer(attempt, None, error_of(refusal))
+
+    def _record(self, attempt: Attempt) -> None:
         self.attempts.append(attempt)
         self.emit(BackendAsked(label=self.label, attempt=attempt))
-        return Answer(attempt, None, error_of(refusal))
 
     def transfer(
         self,
@@ -259,8 +269,7 @@ class Conversation:
 
     def _ask(self, hook: str, lend: Callable[[str], Context] | None = None, **options: Any) -> Iterator[Answer]:
         for answer in self.around.backends.ask(hook, lend or self.lend, **options):
-            self.attempts.append(answer.attempt)
-            self.emit(BackendAsked(label=self.label, attempt=answer.attempt))
+            self._record(answer.attempt)
             if self.around.cancelled():
                 raise Cancelled(f"stopped while looking after {self.label}")
             yield answer

@@ -31,7 +31,7 @@ from .models import (
 )
 from .names import MODEL_EXTENSIONS, has_model_extension, safe_basename
 from .pacing import HostGates
-from .report import Entry, Status
+from .report import EXIT_CODE_OF, Entry, ExitCode, Status
 from .reuse import lend, same_bytes
 from .search import Search, confirmed
 from .staging import Stage, Staging, staging_place
@@ -272,8 +272,13 @@ class Delivery:
 
         :raises Cancelled: The caller asked to stop; what has arrived is kept.
         """
+        refused: Failure | None = None
         while (offer := job.offer or job.advance()) is not None:
             job.offer = None
+            if refused is not None:  # the bytes may lie beside the file, and nobody else speaks of them if this works
+                message = f"{refused.message}; the next source is asked. {refused.hint or ''}".rstrip()
+                job.conversation.emit(Warned(message=message, label=job.conversation.label))
+                refused = None
             try:
                 return self._noted(self._take(job, offer))
             except Cancelled:
@@ -288,6 +293,8 @@ class Delivery:
                 self._note_failure(job, offer, failure)
                 if failure.code in _ENDS_THE_FILE:
                     return job.failed(failure)
+                if EXIT_CODE_OF[failure.code] is ExitCode.INTEGRITY:
+                    refused = failure
                 job.search.failed(offer, failure)
         entry = job.failed(job.search.failure)
         if not job.tried:
