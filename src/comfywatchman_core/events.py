@@ -1,6 +1,6 @@
 """What the core tells its listeners. Plain values: a listener may print them, draw a bar or send them on.
 
-Events come from worker threads, one at a time for each file. ``label`` is the
+Events come from a thread of their own, one at a time and in order. ``label`` is the
 file that an event is about: ``FOLDER/NAME``, or the reference that was asked for.
 """
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from attrs import evolve
 
@@ -25,16 +26,20 @@ from .folders import ModelFolders
 from .http import ApiClient
 from .intake import Intake, installed_workflows, take_in
 from .leftovers import tidy
+from .merging import digest_conflicts
 from .models import Candidate, Digest, ModelRequest
-from .planfile import Plan
 from .report import Entry, Problem, Report, Status
-from .server import Installation, ask_server
-from .staging import Staging
+from .reservation import Reservations
+from .staging import Staging, staging_place
 from .standing import Standing
 from .state import Memory
 from .steps import Orders, Settled, Step, carry_out
+from .telling import Telling
 from .wording import advice
-from .workflow import digest_conflicts
+
+if TYPE_CHECKING:
+    from .planfile import Plan
+    from .server import Installation
 
 logger = logging.getLogger(__name__)
 
@@ -70,10 +75,10 @@ class Run:
         self._config = config
         self._surroundings = surroundings
         self._client = client
-        self._listener = on_event
+        self._telling = Telling(on_event) if on_event is not None else None
         self._cancel = cancel.is_set if isinstance(cancel, threading.Event) else cancel or (lambda: False)
         self._stop = threading.Event()
-        self._telling = threading.Lock()
+        self._counting = threading.Lock()
         self._entries: dict[int, Entry] = {}
         self._place: dict[int, int] = {}
         self._problems: list[Problem] = []
@@ -82,10 +87,14 @@ class Run:
         self.memory = Memory(config.state, tell=lambda message: self.emit(Warned(message=message)))
 
     def __enter__(self) -> Run:
+        if self._telling is not None:
+            self._telling.begin()
         return self
 
     def __exit__(self, *_: object) -> None:
         self.memory.close()
+        if self._telling is not None:
+            self._telling.end()
 
     def surroundings(self) -> Surroundings:
         """What a search and a transfer need; loads the back ends."""
@@ -99,22 +108,12 @@ class Run:
         return self._stop.is_set() or self._cancel()
 
     def emit(self, event: Event) -> None:
-        """Tell the listener; one that raises is dropped, because nobody's display may stop a transfer."""
-        with self._telling:
-            if isinstance(event, FileSettled):
-                self._count(event.entry)
-            if self._listener is None:
-                return
-            try:
-                self._listener(event)
-            except Exception as error:  # somebody else's code, called from a thread that must go on
-                self._listener = None
-                reason = redact_text(f"{type(error).__name__}: {error}")
-                logger.warning("the listener raised %s; it is told nothing more", reason)
-
-    def _count(self, entry: Entry) -> None:
-        if entry.status is Status.DOWNLOADED:
-            self._transferred += entry.size or 0
+        """Have the listener told."""
+        if isinstance(event, FileSettled) and event.entry.status is Status.DOWNLOADED:
+            with self._counting:
+                self._transferred += event.entry.size or 0
+        if self._telling is not None:
+            self._telling(event)
 
     def carry_out(
         self, intake: Intake, entries: Sequence[Entry], *, transfer: bool, pin_present: bool = False
@@ -132,7 +131,26 @@ class Run:
                 self.settle(entry)
         if wanted:
             self.fetch(wanted, transfer=transfer)
+        if not transfer:
+            self._warn_of_space()
         return self.report(intake)
+
+    def _warn_of_space(self) -> None:
+        """Tell of the planned files for which there is no room beside those before them."""
+        reservations, planned = Reservations(), set()
+        for place in sorted(self._entries):
+            entry = self._entries[place]
+            sha256, size = entry.sha256, entry.size
+            if entry.status is not Status.PLANNED or entry.path is None or size is None:
+                continue
+            if sha256 and self._config.download.link != "never":
+                if sha256 in planned or self.standing.may_hold(sha256, size):
+                    continue  # it would be linked
+                planned.add(sha256)
+            try:
+                reservations.reserve(staging_place(entry.path), size)
+            except BackendError as error:
+                self.emit(Warned(message=f"it would find no room: {error}", label=entry.request.label))
 
     def look_at(self, plan: Plan) -> tuple[Intake, list[Entry]]:
         """Find out what of *plan* is there."""
@@ -184,6 +202,8 @@ class Run:
         """What the running ComfyUI that the user names says of itself; told once where it does not answer."""
         if self._config.server is None:
             return None
+        from .server import ask_server
+
         try:
             return ask_server(self._config.server, self._client(self.cancelled))
         except BackendError as error:

@@ -7,11 +7,10 @@ import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import Executor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from attrs import evolve
 
-from .audited import AuditReport, Verified
 from .backends import CORE, Backends, load
 from .config import Config, Rules
 from .conversation import Conversation, Surroundings
@@ -19,11 +18,14 @@ from .errors import UsageError
 from .events import Event, StateChanged, TransferState
 from .http import ApiClient, Transport
 from .pacing import HostGates
-from .planfile import Plan
 from .report import Report
 from .reservation import Reservations
 from .run import Run, model_folders
 from .transfer import Engine, TransferSettings
+
+if TYPE_CHECKING:
+    from .audited import AuditReport, Verified
+    from .planfile import Plan
 
 What = str | os.PathLike[str]
 
@@ -70,7 +72,7 @@ class Watchman:
 
         :param what: One or more workflows, directories of them, ``-``, or model references; by default the
             workflows of the ComfyUI installation.
-        :param on_event: Called with every event, from one thread at a time.
+        :param on_event: Called with the events, in order, in a thread of its own; all is told when this returns.
         :param cancel: A function or an event that turns true when the caller wants to stop.
         :raises UsageError: Something named does not exist, or nothing says where models are.
         """
