@@ -5,14 +5,18 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from standins.faulty import Faulty, Scene, faulty
+from transfer.commands import Ended, environment, run, tree
 from transfer.engines import Run
 
 from comfywatchman_core.errors import BackendError
@@ -27,32 +31,45 @@ SIZE = 4 << 20
 CONTENT = safetensors("model", SIZE)
 
 
-def certificate(folder: Path, *options: str) -> ssl.SSLContext:
-    """A self-signed certificate for 127.0.0.1, as a server uses it; ``folder/cert.pem`` is the public half."""
+AUTHORITY = """
+[ca]
+default_ca = here
+[here]
+database = {0}/index.txt
+serial = {0}/serial
+new_certs_dir = {0}
+default_md = sha256
+policy = anything
+copy_extensions = copy
+[anything]
+commonName = supplied
+"""
+
+
+def certificate(folder: Path, *, address: str = "127.0.0.1", expired: bool = False) -> ssl.SSLContext:
+    """A self-signed certificate for *address*, as a server uses it; ``folder/cert.pem`` is the public half."""
     if not shutil.which("openssl"):
         pytest.skip("needs the command openssl")
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-subj",
-        "/CN=test",
-    ]
-    files = ["-keyout", str(folder / "key.pem"), "-out", str(folder / "cert.pem")]
-    subprocess.run([*command, *files, *options], capture_output=True, check=True)
+    key, request, cert, config = (folder / name for name in ("key.pem", "request.pem", "cert.pem", "ca.conf"))
+    curve = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:prime256v1", "-nodes", "-keyout", str(key)]
+    asked = ["-new", "-subj", "/CN=test", "-addext", f"subjectAltName=IP:{address}", "-out", str(request)]
+    subprocess.run(["openssl", "req", *curve, *asked], capture_output=True, check=True)
+    config.write_text(AUTHORITY.format(folder))
+    (folder / "index.txt").touch()
+    (folder / "serial").write_text("01")
+    until = "20200102000000Z" if expired else "20991231000000Z"
+    dates = ["-startdate", "20200101000000Z", "-enddate", until]
+    signed = ["-batch", "-notext", "-config", str(config), "-in", str(request), "-out", str(cert)]
+    command = ["openssl", "ca", "-selfsign", "-keyfile", str(key), *dates, *signed]
+    subprocess.run(command, capture_output=True, check=True)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(folder / "cert.pem", folder / "key.pem")
+    context.load_cert_chain(cert, key)
     return context
 
 
 @pytest.fixture
 def secure(tmp_path: Path) -> Iterator[Faulty]:
-    with faulty(tls=certificate(tmp_path, "-addext", "subjectAltName=IP:127.0.0.1")) as server:
+    with faulty(tls=certificate(tmp_path)) as server:
         server.files[PATH] = CONTENT
         yield server
 
@@ -88,18 +105,15 @@ class TestCertificates:
     @pytest.mark.parametrize(
         "options",
         [
-            pytest.param(("-addext", "subjectAltName=IP:127.0.0.9"), id="of another host"),
-            pytest.param(("-addext", "subjectAltName=IP:127.0.0.1", "-days", "-1"), id="that has expired"),
+            pytest.param({"address": "127.0.0.9"}, id="of another host"),
+            pytest.param({"expired": True}, id="that has expired"),
         ],
     )
     @pytest.mark.usefixtures("trusted")
     def test_one_that_is_wrong_is_refused_even_if_the_user_named_it(
-        self, tmp_path: Path, options: tuple[str, ...]
+        self, tmp_path: Path, options: dict[str, Any]
     ) -> None:
-        try:
-            context = certificate(tmp_path, *options)
-        except subprocess.CalledProcessError:
-            pytest.skip("this openssl makes no expired certificates")
+        context = certificate(tmp_path, **options)
         with faulty(tls=context) as server:
             server.files[PATH] = CONTENT
             with pytest.raises(BackendError) as caught:
@@ -168,6 +182,108 @@ class TestProxies:
 
         assert proxy.heard[0].headers["proxy-authorization"] == "Basic bWU6cGEgc3M="
         assert "authorization" not in proxy.heard[0].headers
+
+
+class TestTheCommand:
+    """The same, in a child process: one attempt, its exit code, and nothing on the disk."""
+
+    @staticmethod
+    def refused(tmp_path: Path, url: str, **variables: str) -> Ended:
+        models = tmp_path / "models"
+        done = run(models, url, "--retries", "5", env=environment(tmp_path / "home", **variables))
+        assert (done.code, tree(models)) == (5, {})
+        assert "Traceback" not in done.err
+        return done
+
+    @pytest.mark.parametrize(
+        ("options", "trusts"),
+        [
+            pytest.param({}, False, id="that nobody vouches for"),
+            pytest.param({"address": "127.0.0.9"}, True, id="of another host"),
+            pytest.param({"expired": True}, True, id="that has expired"),
+        ],
+    )
+    def test_a_certificate_that_is_wrong_is_refused_once_and_never_bypassed(
+        self, tmp_path: Path, options: dict[str, Any], trusts: bool
+    ) -> None:
+        context = certificate(tmp_path, **options)
+        variables = {"SSL_CERT_FILE": str(tmp_path / "cert.pem")} if trusts else {}
+        with faulty(tls=context) as server:
+            server.files[PATH] = CONTENT
+            done = self.refused(tmp_path, server.url + PATH, **variables)
+
+        assert "certificate" in done.error["message"]
+        assert server.heard == []
+        assert not [line for line in done.lines if line.get("state") == "waiting"]
+
+    def test_no_redirect_leads_from_https_to_http(self, tmp_path: Path) -> None:
+        context = certificate(tmp_path)
+        with faulty(tls=context) as server, faulty() as plain:
+            plain.files[PATH] = CONTENT
+            server.play(PATH, Scene(status=302, body=b"", headers={"Location": plain.url + PATH}))
+            done = self.refused(tmp_path, server.url + PATH, SSL_CERT_FILE=str(tmp_path / "cert.pem"))
+
+        assert "https to http" in done.error["message"]
+        assert (len(server.heard), plain.heard) == (1, [])
+
+    def test_a_proxy_that_wants_a_login_is_asked_once(self, tmp_path: Path) -> None:
+        with faulty() as proxy:
+            proxy.play("example.test:443", Scene(status=407, body=b"", headers={"Proxy-Authenticate": "Basic"}))
+            done = self.refused(tmp_path, "https://example.test/x.safetensors", HTTPS_PROXY=proxy.url)
+
+        assert "proxy" in done.error["message"]
+        assert len(proxy.heard) == 1
+
+    def test_a_name_that_no_host_has_is_a_matter_of_the_network(self, tmp_path: Path) -> None:
+        done = run(tmp_path / "models", "https://no-such-host.invalid/x.safetensors", "--retries", "0")
+
+        assert (done.code, done.error["code"]) == (5, "network")
+        assert "no-such-host.invalid" in done.error["message"]
+
+
+def test_an_address_that_swallows_everything_costs_one_time_limit_and_the_next_is_tried(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As where IPv6 is announced and leads nowhere: packets are neither answered nor refused."""
+    with faulty(host="localhost") as server, ExitStack() as held:
+        server.files[PATH] = CONTENT
+        port = int(server.url.rpartition(":")[2])
+        try:
+            held.enter_context(socket.create_server(("::1", port), family=socket.AF_INET6, backlog=0))
+        except OSError:
+            pytest.skip("needs IPv6 on this machine")
+        for _ in range(4):  # nobody accepts: once the queue is full, the system drops what knocks
+            client = held.enter_context(socket.socket(socket.AF_INET6))
+            client.setblocking(False)
+            client.connect_ex(("::1", port))
+        addresses = [
+            (socket.AF_INET6, socket.SOCK_STREAM, 6, "", ("::1", port, 0, 0)),
+            (socket.AF_INET, socket.SOCK_STREAM, 6, "", ("127.0.0.1", port)),
+        ]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: addresses)
+        run = Run(server, tmp_path, transport=Transport(connect_timeout=0.3), settings={"max_retries": 0})
+        began = time.monotonic()
+
+        run.fetch(PATH)
+
+    assert run.final.read_bytes() == CONTENT
+    assert time.monotonic() - began >= 0.3
+
+
+def test_a_process_that_slept_for_ten_minutes_blames_nobody_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with faulty() as server:
+        server.files[PATH] = CONTENT
+        server.play(PATH, Scene(pace=8 << 20))
+        true = time.monotonic
+        monkeypatch.setattr(time, "monotonic", lambda: true() + (600 if server.sent[PATH] > SIZE // 4 else 0))
+        run = Run(server, tmp_path, settings={"timeout": 2.0, "max_retries": 0})
+
+        run.fetch(PATH)
+
+    assert run.final.read_bytes() == CONTENT
+    assert len(server.heard) == 1
 
 
 @pytest.mark.parametrize("hour", [-3600.0, 3600.0])
