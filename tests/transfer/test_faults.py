@@ -247,7 +247,7 @@ def _spelled_out(scene: Scene, path: str) -> Scene:
 @pytest.fixture(scope="module")
 def played(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, Future[Seen]]]:
     """All cases, several at a time: most of them wait most of the time."""
-    with faulty() as server, ThreadPoolExecutor(4) as pool:
+    with faulty() as server, ThreadPoolExecutor(6) as pool:
         yield {
             name: pool.submit(play, server, number, case, tmp_path_factory.mktemp("case"))
             for number, (name, case) in enumerate(CASES.items())

@@ -185,10 +185,10 @@ class TestStopped:
 
     def test_a_process_that_was_stopped_for_a_while_goes_on(self, server: Faulty, models: Path, what: str) -> None:
         server.play(PATH, SLOW)
-        process = get(models, what, "--timeout", "2")
+        process = get(models, what, "--timeout", "1")
         wait_until(lambda: server.sent[PATH] > SIZE // 4)
         process.send_signal(signal.SIGSTOP)
-        time.sleep(3)
+        time.sleep(1.5)
         process.send_signal(signal.SIGCONT)
 
         assert ended(process).code == 0

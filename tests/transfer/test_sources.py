@@ -90,6 +90,7 @@ def downloading(*lines: str) -> str:
 PAGE = {"Content-Type": "text/html"}
 
 CASES = {
+    "3 it breaks off, always": Case(scenes=(Scene(instead=b"\n", then=Ending.RST),), asked=2, code="network"),
     "7 more bytes than it states": Case(offer={"size": len(CONTENT) - 1}, code="size_mismatch"),
     "7 more bytes than it states, and no length": Case(
         offer={"size": len(CONTENT) - 1, "sha256": []}, scenes=(Scene(chunked=True),), code="size_mismatch"
@@ -98,6 +99,7 @@ CASES = {
     "23 it wants to be left alone for a day": Case(
         scenes=(Scene(status=429, headers={"Retry-After": "99999"}, body=b""),), code="rate_limited"
     ),
+    "24 it is down": Case(scenes=(Scene(status=503, body=b""),), asked=2, code="unavailable"),
     "25 it wants a token": Case(scenes=(Scene(status=401, body=b"no"),), code="auth_required"),
     "27 it has it no more": Case(scenes=(Scene(status=404, body=b"no"),), code="not_found"),
     "27 it was taken down": Case(scenes=(Scene(status=410, body=b"no"),), code="not_found"),
@@ -205,6 +207,20 @@ def test_the_next_source_has_it_and_the_report_shows_both(name: str, played: dic
     refused = case.code in ("checksum_mismatch", "size_mismatch", "not_a_model")
     assert ("the next source is asked" in seen.ended.warnings) == refused
     assert "Traceback" not in seen.ended.err
+
+
+def test_27_what_the_first_source_sent_is_not_transferred_again_from_the_next(server: Faulty, tmp_path: Path) -> None:
+    with faulty(host="localhost") as mirror:
+        server.files["/half"] = mirror.files["/half"] = CONTENT
+        server.play("/half", Scene(sends=SIZE // 2, then=Ending.FIN), Scene(status=404, body=b"gone"))
+        for name, priority, of in (("first", 90, server), ("second", 50, mirror)):
+            install(tmp_path / "site", name, priority, offer_of(of, "/half"))
+
+        done = command(tmp_path / "site", tmp_path, f"loras/{NAME}")
+
+        assert mirror.sent["/half"] == len(CONTENT) - SIZE // 2
+    assert done.code == 0
+    assert tree(tmp_path / "models") == {f"loras/{NAME}": CONTENT}
 
 
 @pytest.mark.parametrize(
