@@ -6,21 +6,33 @@ import os
 import shutil
 import subprocess
 import threading
-from collections.abc import Callable, Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import pytest
-from standins.faulty import Faulty, Scene, faulty
+from attrs import evolve
+from standins.faulty import GOOD, Ending, Faulty, Scene, faulty
 from standins.shelf import Shelf, node, write_workflow
 
-from comfywatchman_core import Artifact, BackendError, Candidate, Config, Context, Report, Watchman, events, hookimpl
+from comfywatchman_core import (
+    Artifact,
+    BackendError,
+    Candidate,
+    Config,
+    Context,
+    ModelRequest,
+    Report,
+    Watchman,
+    events,
+    hookimpl,
+)
 from comfywatchman_core.config import Download
-from comfywatchman_core.report import Status
 from comfywatchman_core.reservation import MARGIN, Reservations
 from comfywatchman_core.staging import staging_place
-from comfywatchman_core.testing import safetensors, sha256
+from comfywatchman_core.testing import safetensors
 
 MIB = 1 << 20
 
@@ -153,7 +165,8 @@ def disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
     def told(path: Path) -> Any:
         if not Path(path).is_relative_to(disk.place):
             return usage
-        used = sum(one.stat().st_blocks * 512 for one in disk.place.rglob("*") if one.is_file())
+        there = [one.stat() for one in disk.place.rglob("*") if one.is_file()]
+        used = 512 * sum({one.st_ino: one.st_blocks for one in there}.values())
         return usage._replace(total=disk.size, used=used, free=disk.size - used)
 
     monkeypatch.setattr(shutil, "disk_usage", told)
@@ -167,9 +180,15 @@ def server() -> Iterator[Faulty]:
 
 
 class Shop(Shelf):
-    """A shelf that does something before it lends a file."""
+    """A shelf that does something before it answers, and before it lends a file."""
 
     before: Callable[[Candidate], object] = staticmethod(lambda candidate: None)
+    before_search: Callable[[str], object] = staticmethod(lambda name: None)
+
+    @hookimpl
+    def resolve_model(self, request: ModelRequest, context: Context) -> Sequence[Candidate] | None:
+        self.before_search(request.label)
+        return super().resolve_model(request, context)
 
     @hookimpl
     def download_artifact(
@@ -211,7 +230,14 @@ class Queue:
     def sent(self, name: str) -> int:
         return self.server.sent[f"/{name}.safetensors"]
 
-    def run(self, method: str = "ensure_models", *, jobs: int = 3, **download: Any) -> Report:
+    def run(
+        self,
+        method: str = "ensure_models",
+        *,
+        jobs: int = 3,
+        cancel: Callable[[], bool] = lambda: False,
+        **download: Any,
+    ) -> Report:
         base = self.disk.place.parent
         config = Config(
             models_dir=self.models,
@@ -221,7 +247,7 @@ class Queue:
         )
         workflow = write_workflow(base / "w.json", *self.nodes)
         with Watchman(config, backends={"shelf": self.shelf, **self.others}) as watchman:
-            report: Report = getattr(watchman, method)(workflow, on_event=self.hear)
+            report: Report = getattr(watchman, method)(workflow, on_event=self.hear, cancel=cancel)
             self.left_over = dict(watchman._reservations._files)
         return report
 
@@ -229,6 +255,14 @@ class Queue:
         self.told.append(event)
         if isinstance(event, events.FileSettled):
             self.settled.set()
+
+    def has_found(self, label: str) -> None:
+        """Wait until *label* waits for its turn, or came to its end."""
+        for _ in range(2000):
+            if any(isinstance(one, (events.Queued, events.FileSettled)) and one.label == label for one in self.told):
+                return
+            time.sleep(0.01)
+        raise AssertionError(f"{label} was never found")
 
     @staticmethod
     def came_to(report: Report) -> dict[str, str]:
@@ -286,3 +320,204 @@ class TestAQueue:
         settled = [event.label for event in queue.told if isinstance(event, events.FileSettled)]
         assert settled == ["loras/two.safetensors", "loras/one.safetensors"]
         assert [event.label for event in queue.told if isinstance(event, events.Queued)] == ["loras/one.safetensors"]
+
+    def test_an_offer_that_replaces_another_takes_its_room_whatever_its_size(self, queue: Queue) -> None:
+        queue.disk.keep_free(9 * MIB)
+        queue.server.files["/gone.safetensors"] = b""
+        queue.server.play("/gone.safetensors", Scene(status=404, body=b""))
+        queue.shelf.put("one.safetensors", url=f"{queue.server.url}/gone.safetensors", size=8 * MIB)
+        queue.add("one", 0, data=safetensors("one", 6 * MIB))
+        queue.add("two", 2 * MIB)
+        is_replaced = threading.Event()
+
+        def replaced(candidate: Candidate) -> None:
+            if candidate.sha256 and "one" in candidate.url:
+                is_replaced.set()
+                queue.has_found("loras/two.safetensors")
+
+        # The second is found while the first is on its way from its second source.
+        queue.shelf.before = replaced
+        queue.shelf.before_search = lambda label: "two" in label and is_replaced.wait(20)
+
+        report = queue.run(jobs=2)
+
+        assert queue.came_to(report) == {"one": "downloaded", "two": "downloaded"}
+        assert queue.left_over == {}
+
+    def test_an_offer_that_replaces_another_and_is_too_large_is_refused_in_its_turn(self, queue: Queue) -> None:
+        queue.disk.keep_free(5 * MIB)
+        queue.server.files["/gone.safetensors"] = b""
+        queue.server.play("/gone.safetensors", Scene(status=404, body=b""))
+        queue.shelf.put("one.safetensors", url=f"{queue.server.url}/gone.safetensors", size=2 * MIB)
+        queue.add("one", 6 * MIB)
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "disk_full"}
+        assert queue.sent("one") == 0
+
+    @pytest.mark.parametrize("jobs", [1, 3])
+    def test_a_part_that_is_there_needs_only_the_rest(self, queue: Queue, jobs: int) -> None:
+        queue.add("one", 8 * MIB)
+        queue.server.play("/one.safetensors", Scene(sends=6 * MIB, then=Ending.FIN))
+        queue.run()
+        queue.server.play("/one.safetensors", GOOD)
+        # the part has room for the whole file already, where the file system can promise that
+        part = staging_place(queue.path("one")) / "part"
+        rest = 8 * MIB - part.stat().st_blocks * 512
+        queue.disk.keep_free(max(rest, 0) + 4 * MIB)
+        queue.add("two", 3 * MIB)
+
+        report = queue.run(jobs=jobs)
+
+        assert queue.came_to(report) == {"one": "downloaded", "two": "downloaded"}
+        assert queue.sent("one") < 4 * MIB
+
+    @pytest.mark.parametrize("jobs", [1, 3])
+    def test_room_of_a_file_that_fails_is_there_for_the_next_run(self, queue: Queue, jobs: int) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.add("one", 6 * MIB)
+        queue.server.play("/one.safetensors", Scene(status=404, body=b""))
+        queue.run(jobs=jobs)
+        queue.nodes.clear()
+        queue.add("two", 6 * MIB)
+
+        report = queue.run(jobs=jobs)
+
+        assert queue.came_to(report) == {"two": "downloaded"}
+
+    def test_room_of_a_file_that_failed_is_there_for_a_file_of_the_same_run(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.add("one", 6 * MIB)
+        queue.server.play("/one.safetensors", Scene(status=404, body=b""))
+        queue.add("two", 6 * MIB)
+        # Without a size, nothing is set aside for the second before its turn.
+        queue.shelf.offers["two.safetensors"][0] = evolve(queue.shelf.offers["two.safetensors"][0], size=None)
+
+        report = queue.run(jobs=1)
+
+        assert queue.came_to(report) == {"one": "not_found", "two": "downloaded"}
+
+    def test_a_size_that_only_the_server_tells_counts_beside_the_queue(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.add("one", 4 * MIB)
+        queue.add("two", 4 * MIB, offered=False)
+        queue.shelf.put("two.safetensors")
+        queue.shelf.before = lambda candidate: candidate.size and queue.settled.wait(20)
+
+        report = queue.run(jobs=2)
+
+        assert queue.came_to(report) == {"one": "downloaded", "two": "disk_full"}
+        assert not staging_place(queue.path("two")).exists()
+
+    @pytest.mark.parametrize("jobs", [1, 3])
+    def test_the_same_bytes_under_two_names_need_room_once(self, queue: Queue, jobs: int) -> None:
+        queue.disk.keep_free(7 * MIB)
+        data = queue.add("one", 6 * MIB)
+        queue.add("two", 0, data=data)
+
+        report = queue.run(jobs=jobs)
+
+        assert sorted(queue.came_to(report).values()) == ["downloaded", "linked"]
+        assert queue.left_over == {}
+
+    def test_the_same_bytes_need_room_for_each_name_where_links_are_not_wanted(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        data = queue.add("one", 6 * MIB)
+        queue.add("two", 0, data=data)
+
+        report = queue.run(link="never")
+
+        assert sorted(queue.came_to(report).values()) == ["disk_full", "downloaded"]
+
+    def test_a_file_whose_bytes_are_there_under_another_name_is_linked_on_a_full_disk(self, queue: Queue) -> None:
+        data = queue.add("one", 6 * MIB)
+        queue.run()
+        queue.add("two", 0, data=data)
+        queue.disk.keep_free(MIB)
+
+        assert queue.came_to(queue.run())["two"] == "linked"
+
+    def test_a_file_that_has_no_room_beside_one_that_is_linked_is_refused_and_only_that(self, queue: Queue) -> None:
+        data = queue.add("one", 6 * MIB)
+        queue.run()
+        queue.disk.keep_free(3 * MIB)
+        queue.add("two", 0, data=data)
+        queue.add("three", 4 * MIB)
+        queue.add("four", 2 * MIB)
+
+        came_to = queue.came_to(queue.run())
+
+        assert came_to == {"one": "present", "two": "linked", "three": "disk_full", "four": "downloaded"}
+
+    def test_nothing_is_refused_on_another_file_system(self, queue: Queue, tmp_path: Path) -> None:
+        if queue.disk.place.stat().st_dev == tmp_path.stat().st_dev:
+            pytest.skip("needs the right to mount")
+        queue.disk.keep_free(MIB)
+        queue.add("one", 6 * MIB)
+        queue.nodes.append(node("two.safetensors", "VAELoader"))
+        queue.server.files["/two.safetensors"] = data = safetensors("two", 6 * MIB)
+        queue.shelf.put("two.safetensors", data)
+        (tmp_path / "vae").mkdir()
+        queue.models.mkdir()
+        (queue.models / "vae").symlink_to(tmp_path / "vae")
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "disk_full", "two": "downloaded"}
+        assert (tmp_path / "vae" / "two.safetensors").read_bytes() == data
+
+    def test_a_back_end_that_transfers_by_itself_is_not_asked_for_what_does_not_fit(self, queue: Queue) -> None:
+        fetched: list[str] = []
+
+        class Carrier(Shelf):
+            @hookimpl
+            def download_artifact(self, candidate: Candidate, target: Path) -> Artifact:
+                fetched.append(candidate.name)
+                target.write_bytes(queue.server.files[f"/{candidate.name}"])
+                return Artifact(path=target, size=target.stat().st_size)
+
+        carrier = Carrier(queue.server.url)
+        queue.others["carrier"] = carrier
+        queue.disk.keep_free(7 * MIB)
+        for name, size in (("one", 2), ("two", 12), ("three", 3)):
+            carrier.put(f"{name}.safetensors", queue.add(name, size * MIB, offered=False))
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "downloaded", "two": "disk_full", "three": "downloaded"}
+        assert sorted(fetched) == ["one.safetensors", "three.safetensors"]
+
+    def test_a_run_that_is_stopped_gives_all_room_back(self, queue: Queue) -> None:
+        for name in ("one", "two", "three"):
+            queue.add(name, MIB)
+        queue.server.otherwise = Scene(sends=MIB // 2, then=Ending.SILENCE)
+
+        report = queue.run(jobs=1, cancel=lambda: any(isinstance(one, events.DownloadStarted) for one in queue.told))
+
+        assert set(queue.came_to(report).values()) == {"cancelled"}
+        assert queue.left_over == {}
+
+
+class TestAPlan:
+    def test_it_warns_of_what_would_find_no_room_and_fails_nothing(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        for name, size in (("one", 4), ("two", 6), ("three", 2)):
+            queue.add(name, size * MIB)
+
+        report = queue.run("plan")
+
+        warned = [event for event in queue.told if isinstance(event, events.Warned)]
+        assert [event.label for event in warned] == ["loras/two.safetensors"]
+        assert "it would find no room" in warned[0].message
+        assert set(queue.came_to(report).values()) == {"planned"}
+        assert queue.left_over == {}
+
+    def test_bytes_that_would_be_linked_are_no_reason_to_warn(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        data = queue.add("one", 6 * MIB)
+        queue.add("two", 0, data=data)
+
+        queue.run("plan")
+
+        assert [event for event in queue.told if isinstance(event, events.Warned)] == []
