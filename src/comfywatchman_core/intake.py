@@ -6,8 +6,8 @@ import os
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from difflib import get_close_matches
 from pathlib import Path
+from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from attrs import define, evolve, field
@@ -16,18 +16,13 @@ from . import addresses
 from .errors import BackendError, Cancelled, NoWorkflow, UnsafeName, UsageError, WorkflowError
 from .events import Event, Warned, WorkflowRead
 from .folders import ModelFolders
+from .merging import merge_requests
 from .models import Digest, ModelRequest
 from .names import has_model_extension, safe_name
 from .report import Problem
-from .workflow import (
-    LoaderTable,
-    Workflow,
-    find_workflows,
-    merge_requests,
-    read_workflow,
-    read_workflow_bytes,
-    read_workflows,
-)
+
+if TYPE_CHECKING:
+    from .workflow import LoaderTable, Workflow
 
 STANDARD_INPUT = "-"
 _LARGEST_INPUT = 1 << 30
@@ -135,6 +130,8 @@ def _new_folder(key: str, folders: ModelFolders) -> Problem | None:
     roots = folders.roots(key)
     if head in known or not roots or roots[0].is_dir():
         return None
+    from difflib import get_close_matches  # only for a slip
+
     near = get_close_matches(head, known, 1)
     return Problem(
         about=key,
@@ -170,16 +167,8 @@ def _readers(
     text: str, folders: ModelFolders, loaders: LoaderTable | None, cancelled: Callable[[], bool]
 ) -> Iterator[tuple[str, Callable[[], Workflow | ModelRequest], bool]]:
     """What *text* names, each with the step that reads it, and whether it was only found in a directory."""
-    if text == STANDARD_INPUT:
-        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-", loaders=loaders), False
-        return
-    path = Path(text)
-    if text and os.path.isdir(path):  # an empty text, such as an unset variable, is not the current directory
-        for found, result in read_workflows(find_workflows(path), loaders=loaders, cancelled=cancelled):
-            yield str(found), lambda result=result: _returned(result), True  # type: ignore[misc]
-        return
-    if text and os.path.lexists(path):
-        yield text, lambda: read_workflow(path, label=text, loaders=loaders), False
+    if text == STANDARD_INPUT or os.path.lexists(text):  # an empty text is not the current directory
+        yield from _workflow_readers(text, loaders, cancelled)
         return
     request = as_reference(text, folders)
     if request is None:
@@ -188,6 +177,23 @@ def _readers(
             hint="A reference is an address, an AIR, civitai:…, hf:…, or FOLDER/NAME such as loras/ink.safetensors.",
         )
     yield request.label, lambda: request, False
+
+
+def _workflow_readers(
+    text: str, loaders: LoaderTable | None, cancelled: Callable[[], bool]
+) -> Iterator[tuple[str, Callable[[], Workflow], bool]]:
+    """The same for standard input, and for a file or directory that is there."""
+    from .workflow import find_workflows, read_workflow, read_workflow_bytes, read_workflows  # not for an address
+
+    if text == STANDARD_INPUT:
+        yield "-", lambda: read_workflow_bytes(_standard_input(), label="-", loaders=loaders), False
+        return
+    path = Path(text)
+    if os.path.isdir(path):
+        for found, result in read_workflows(find_workflows(path), loaders=loaders, cancelled=cancelled):
+            yield str(found), lambda result=result: _returned(result), True  # type: ignore[misc]
+        return
+    yield text, lambda: read_workflow(path, label=text, loaders=loaders), False
 
 
 def _returned(result: Workflow | WorkflowError) -> Workflow:

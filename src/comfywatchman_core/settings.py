@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from attrs import AttrsInstance, evolve, fields
 
-from .config import BackendTable, Config, Download, Rate, Rules, read_rate, user_place
+from .config import BackendTable, Config, Download, Rules, read_rate, user_place
 from .errors import UsageError
 
 _PREFIX = "COMFYWATCHMAN_"

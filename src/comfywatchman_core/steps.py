@@ -13,7 +13,7 @@ import threading
 import weakref
 from collections.abc import Callable, Mapping
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from attrs import Factory, define, evolve, field, frozen
@@ -27,12 +27,14 @@ from .folders import ModelFolders
 from .leftovers import tidy
 from .models import Candidate, ModelRequest
 from .pacing import HostGates
-from .planfile import PlannedFile
 from .report import Entry, Status
 from .settings import is_secret
 from .staging import Staging
 from .standing import Standing
 from .state import Memory
+
+if TYPE_CHECKING:
+    from .planfile import PlannedFile
 
 logger = logging.getLogger(__name__)
 

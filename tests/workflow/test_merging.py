@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from comfywatchman_core.merging import digest_conflicts, merge_requests
 from comfywatchman_core.models import Digest, ModelRequest, NodeRef
-from comfywatchman_core.workflow import digest_conflicts, merge_requests
 
 
 def ask(name: str = "a.safetensors", folder: str = "loras", workflow: str = "w", **fields: object) -> ModelRequest:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from comfywatchman_core.errors import WorkflowError
+from comfywatchman_core.merging import merge_requests
 from comfywatchman_core.names import safe_name
-from comfywatchman_core.workflow import Workflow, merge_requests, read_workflow_bytes
+from comfywatchman_core.workflow import Workflow, read_workflow_bytes
 from comfywatchman_core.workflow.loaders import packaged
 
 NAMES = st.sampled_from(

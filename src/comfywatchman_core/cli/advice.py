@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import shlex
-import subprocess
 from argparse import Namespace
 from collections.abc import Mapping, Sequence
 
@@ -85,7 +84,11 @@ class Advice:
 
 def quoted(words: Sequence[str]) -> str:
     """Spell a command so that the shell of this system reads these words."""
-    return subprocess.list2cmdline(words) if os.name == "nt" else shlex.join(words)
+    if os.name != "nt":
+        return shlex.join(words)
+    from subprocess import list2cmdline
+
+    return list2cmdline(words)
 
 
 def _with_command(hint: str, command: str) -> str:

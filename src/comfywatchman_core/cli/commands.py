@@ -1,4 +1,7 @@
-"""What each command does with its arguments: settings, one call of the library, output."""
+"""What each command does with its arguments: settings, one call of the library, output.
+
+What only one of them needs is imported where it is used: every command waits for what stands at the top.
+"""
 
 from __future__ import annotations
 
@@ -12,11 +15,9 @@ from attrs import evolve
 from comfywatchman_core.addresses import redact, redact_text
 from comfywatchman_core.config import Config, Rules
 from comfywatchman_core.conversation import Conversation
-from comfywatchman_core.doctor import Finding, examine
 from comfywatchman_core.errors import Cancelled, UsageError, error_of
 from comfywatchman_core.jsonlines import SCHEMA, closing_line, result_line
 from comfywatchman_core.models import Candidate, Check, Match, ModelRequest
-from comfywatchman_core.planfile import differences, read_plan
 from comfywatchman_core.report import ExitCode, Problem, Report
 from comfywatchman_core.run import model_folders
 from comfywatchman_core.units import size_text
@@ -24,16 +25,11 @@ from comfywatchman_core.watchman import Watchman
 
 from . import outputs, results
 from .advice import Advice
-from .clean import clean, found_below
 from .closing import last_words
-from .configuration import show
-from .export import script
-from .history import history
 from .listening import listener, write_json
 from .signals import interruptible
 from .tally import Tally
 from .terminal import about, complain, say, stdout
-from .verify import verify
 
 
 def run(options: Namespace) -> int:
@@ -43,13 +39,13 @@ def run(options: Namespace) -> int:
         "scan": _scan,
         "plan": _plan,
         "backends": _backends,
-        "config": lambda options: show(settings(options), options),
+        "config": _config,
         "doctor": _doctor,
         "clean": _clean,
         "export": _export,
         "known": _known,
-        "verify": lambda options: verify(settings(options), options),
-        "history": lambda options: history(settings(options), options),
+        "verify": _verify,
+        "history": _history,
     }
     return commands[options.command](options)
 
@@ -105,6 +101,8 @@ def _get(options: Namespace) -> int:
 
 
 def _get_plan(options: Namespace) -> int:
+    from comfywatchman_core.planfile import read_plan
+
     if options.what:
         raise UsageError("--plan says what is wanted", hint="Leave out the workflows, or leave out --plan.")
     config = settings(options)
@@ -122,6 +120,8 @@ def _plan(options: Namespace) -> int:
 
 
 def _check_plan(options: Namespace) -> int:
+    from comfywatchman_core.planfile import differences, read_plan
+
     plan = read_plan(Path(options.check))
     with interruptible() as interruption, Watchman(settings(options)) as watchman:
         report = watchman.scan(options.what, cancel=interruption.event)
@@ -204,11 +204,33 @@ def _backends(options: Namespace) -> int:
     return 0
 
 
+def _config(options: Namespace) -> int:
+    from .configuration import show
+
+    return show(settings(options), options)
+
+
+def _verify(options: Namespace) -> int:
+    from .verify import verify
+
+    return verify(settings(options), options)
+
+
+def _history(options: Namespace) -> int:
+    from .history import history
+
+    return history(settings(options), options)
+
+
 def _clean(options: Namespace) -> int:
+    from .clean import clean
+
     return clean(model_folders(settings(options)), options)
 
 
 def _export(options: Namespace) -> int:
+    from .export import script
+
     say("warning: export is deprecated and for debugging only; `get` does all this and more")
     advice = Advice(options)
     with (
@@ -266,6 +288,10 @@ def _known(options: Namespace) -> int:
 
 
 def _doctor(options: Namespace) -> int:
+    from comfywatchman_core.doctor import Finding, examine
+
+    from .clean import found_below
+
     config = settings(options)
     try:
         folders = model_folders(config)

@@ -10,11 +10,8 @@ from pathlib import Path
 from comfywatchman_core import addresses
 from comfywatchman_core.backends import CORE
 from comfywatchman_core.config import Config
-from comfywatchman_core.declaring import read_graph, write_copies
 from comfywatchman_core.errors import BackendError, ErrorCode, UsageError
-from comfywatchman_core.htmlreport import write_page
 from comfywatchman_core.intake import STANDARD_INPUT
-from comfywatchman_core.planfile import make_plan, write_plan
 from comfywatchman_core.report import Entry, Report
 
 from .terminal import say
@@ -38,6 +35,8 @@ def check(options: Namespace) -> None:
 
 
 def _check_copies(directory: Path, what: Sequence[str]) -> None:
+    from comfywatchman_core.declaring import read_graph
+
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is not a directory", hint="Pass a directory as --embed.")
     if STANDARD_INPUT in what:
@@ -49,13 +48,19 @@ def _check_copies(directory: Path, what: Sequence[str]) -> None:
 def write(options: Namespace, report: Report, config: Config) -> None:
     """Write what was asked for. :raises UsageError: It cannot be written."""
     if getattr(options, "output", None) is not None and report.interrupted is None:
+        from comfywatchman_core.planfile import make_plan, write_plan
+
         _check_addresses(report.entries, config)
         write_plan(make_plan(report.entries), Path(options.output))
     if getattr(options, "embed", None) is not None and report.interrupted is None:
+        from comfywatchman_core.declaring import write_copies
+
         copies = write_copies(report.entries, Path(options.embed), replace=options.force)
         if not options.quiet:
             say(f"{len(copies)} workflow{'' if len(copies) == 1 else 's'} with digests written below {options.embed}")
     if getattr(options, "report", None) is not None:
+        from comfywatchman_core.htmlreport import write_page
+
         write_page(report, Path(options.report))
 
 

@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 
 from comfywatchman_core.containers import Carried, Source, open_source, read_container
 from comfywatchman_core.errors import NoWorkflow, WorkflowError
+from comfywatchman_core.merging import merge_requests
 from comfywatchman_core.models import ModelRequest
 from comfywatchman_core.names import has_model_extension, same_name_key
 from comfywatchman_core.report import Problem
@@ -18,7 +19,6 @@ from .documents import graphs, parse
 from .effort import Effort
 from .graph import is_graph, read_graph
 from .loaders import LoaderTable, packaged
-from .merging import merge_requests
 from .parameters import Named, named_models
 from .prompts import read_prompt
 from .requests import Reading, read_nodes, read_parameters

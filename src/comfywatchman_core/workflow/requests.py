@@ -10,6 +10,7 @@ from attrs import evolve, frozen
 from comfywatchman_core.addresses import printable
 from comfywatchman_core.errors import UnsafeName
 from comfywatchman_core.folders import canonical_key
+from comfywatchman_core.merging import merge_requests
 from comfywatchman_core.models import ModelRequest, NodeRef
 from comfywatchman_core.names import same_name_key
 from comfywatchman_core.report import Problem
@@ -17,7 +18,6 @@ from comfywatchman_core.report import Problem
 from .declared import Declaration, Declared, addresses_by_name
 from .effort import REFERENCE, Effort
 from .loaders import LoaderTable
-from .merging import merge_requests
 from .nodes import Node, names_a_file, texts
 from .notes import MOST_HINTS, Notes
 from .parameters import Named

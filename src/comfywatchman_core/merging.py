@@ -6,8 +6,8 @@ from collections.abc import Iterable
 
 from attrs import evolve
 
-from comfywatchman_core.models import Digest, ModelRequest
-from comfywatchman_core.report import Problem
+from .models import Digest, ModelRequest
+from .report import Problem
 
 _MAX_HINTS = 32
 
