@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,6 +20,7 @@ from comfywatchman_core import (
     Report,
     Watchman,
     hookimpl,
+    share_blocks,
 )
 from comfywatchman_core.config import Download
 from comfywatchman_core.report import Status
@@ -140,6 +142,41 @@ class Linker:
     def download_artifact(self, candidate: Candidate, target: Path, context: Context) -> Artifact:
         os.link(self.file, target)
         return Artifact(path=target, size=target.stat().st_size)
+
+
+def test_blocks_are_shared_with_all_bytes_or_nothing_is_left(tmp_path: Path) -> None:
+    """Which of the two is the file system's choice."""
+    source, target = tmp_path / "ink", tmp_path / "part"
+    source.write_bytes(INK)
+
+    is_shared = share_blocks(source, target)
+
+    assert target.exists() is is_shared
+    assert not is_shared or (target.read_bytes() == INK and not target.samefile(source))
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no ioctl")
+def test_a_file_system_that_cannot_share_blocks_leaves_no_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import fcntl
+
+    def refuse(*arguments: object) -> int:
+        raise OSError(errno.EOPNOTSUPP, "Operation not supported")
+
+    monkeypatch.setattr(fcntl, "ioctl", refuse)
+    source, target = tmp_path / "ink", tmp_path / "part"
+    source.write_bytes(INK)
+
+    assert not share_blocks(source, target)
+    assert not target.exists()
+
+
+def test_a_place_that_is_taken_keeps_what_it_holds(tmp_path: Path) -> None:
+    source, target = tmp_path / "ink", tmp_path / "part"
+    source.write_bytes(INK)
+    target.write_bytes(b"something else")
+
+    assert not share_blocks(source, target)
+    assert target.read_bytes() == b"something else"
 
 
 def test_a_file_that_a_back_end_links_keeps_its_permissions(tmp_path: Path) -> None:

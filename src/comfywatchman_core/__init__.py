@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from .models import Match as Match
     from .models import ModelRequest as ModelRequest
     from .report import Report as Report
+    from .reuse import share_blocks as share_blocks
     from .watchman import Watchman as Watchman
     from .watchman import ensure_models as ensure_models
     from .watchman import plan as plan
@@ -59,6 +60,7 @@ _HOME = {
     "hookimpl": "hooks",
     "plan": "watchman",
     "scan": "watchman",
+    "share_blocks": "reuse",
 }
 
 __all__ = sorted(_HOME)

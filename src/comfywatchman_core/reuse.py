@@ -24,6 +24,25 @@ def same_bytes(paths: Iterable[Path], sha256: str, size: int, digest_of: Callabl
                 yield path
 
 
+def share_blocks(source: Path, target: Path) -> bool:
+    """Make *target* a file of its own that holds the bytes of *source* without copying them.
+
+    :param target: A place where nothing is.
+    :returns: False where the file system cannot do that; then there is nothing at *target*, or what was there.
+    """
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return False
+    with suppress(OSError), open(source, "rb") as old, open(target, "xb") as new:
+        try:
+            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
+            return True
+        except OSError:
+            target.unlink()
+    return False
+
+
 def lend(source: Path, target: Path, how: str) -> bool:
     """Make *target* hold the bytes of *source*, at as little cost as *how* and the file system allow.
 
@@ -35,7 +54,7 @@ def lend(source: Path, target: Path, how: str) -> bool:
     :raises OSError: It could not be done.
     """
     target.unlink(missing_ok=True)
-    if how != "hard" and _share_blocks(source, target):
+    if how != "hard" and share_blocks(source, target):
         return False
     if how in ("auto", "hard"):
         try:
@@ -47,17 +66,3 @@ def lend(source: Path, target: Path, how: str) -> bool:
     target.unlink(missing_ok=True)
     shutil.copyfile(source, target)
     return False
-
-
-def _share_blocks(source: Path, target: Path) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    try:
-        with open(source, "rb") as old, open(target, "xb") as new:
-            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-        return True
-    except OSError:
-        target.unlink(missing_ok=True)
-        return False

@@ -6,15 +6,13 @@ import os
 import time
 from pathlib import Path
 
-from comfywatchman_core import Artifact, Candidate, Context, errors, events
+from comfywatchman_core import Artifact, Candidate, Context, errors, events, share_blocks
 
 LINKS = ("auto", "hard", "copy")
 """``auto`` shares blocks where the file system can, and copies; ``hard`` links, or copies on another file system;
 ``copy`` always copies."""
 
 _CHUNK = 8 << 20
-_FICLONE = 0x40049409
-"""The ioctl that makes one file share another's blocks: ioctl_ficlone(2)."""
 
 
 def lend(source: Path, target: Path, link: str, candidate: Candidate, context: Context) -> Artifact:
@@ -26,7 +24,7 @@ def lend(source: Path, target: Path, link: str, candidate: Candidate, context: C
     """
     target.unlink(missing_ok=True)  # never written to: it may be a link that an earlier run made
     context.emit(events.DownloadStarted(label="", candidate=candidate, resumed_at=0, size=candidate.size))
-    if not ((link == "hard" and _linked(source, target)) or (link == "auto" and _cloned(source, target))):
+    if not ((link == "hard" and _linked(source, target)) or (link == "auto" and share_blocks(source, target))):
         _copy(source, target, candidate, context)
     artifact = Artifact(path=target, size=target.stat().st_size)
     context.emit(events.DownloadFinished(label="", candidate=candidate, artifact=artifact))
@@ -41,20 +39,6 @@ def _linked(source: Path, target: Path) -> bool:
     try:
         os.link(os.path.realpath(source), target)
     except OSError:  # another file system, or one without links
-        return False
-    return True
-
-
-def _cloned(source: Path, target: Path) -> bool:
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return False
-    try:
-        with open(source, "rb") as old, open(target, "xb") as new:
-            fcntl.ioctl(new.fileno(), _FICLONE, old.fileno())
-    except OSError:
-        target.unlink(missing_ok=True)
         return False
     return True
 
