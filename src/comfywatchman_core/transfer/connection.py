@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from contextlib import suppress
+from functools import cache
 
 from comfywatchman_core.errors import BackendError, ErrorCode
 from comfywatchman_core.transport import Exchange, TransportError
@@ -15,8 +16,9 @@ from .spans import NO_END, Span
 from .store import Store
 from .supply import Supply
 
-_LARGEST_READ = 512 << 10
-"""More at once saves little, and many connections hold many buffers."""
+_SMALLEST_READ, _LARGEST_READ = 128 << 10, 1 << 20
+_READ_SECONDS = 0.01
+"""How much a read brings at once, where the line is fast: many connections hold many buffers."""
 _FAST = 8 << 20
 """Bytes a second above which a read may last until it is full."""
 _MEASURED_FOR = 0.2
@@ -47,6 +49,8 @@ class Connection:
         """Bytes so far."""
         self.rate = 0.0
         """Bytes a second, over the last moments."""
+        self.waiting = 1.0
+        """The part of the last moments that it waited for bytes; the rest went into taking them."""
         self.latency = 0.0
         """Seconds that the last request took until its answer began."""
         self.store: Store | None = None
@@ -63,7 +67,9 @@ class Connection:
         self._asking_since: float | None = None
         self._mark: tuple[float, int] | None = None
         self._measured = (0.0, 0)
+        self._waited = 0.0
         self._is_fast = False
+        self._reads = _SMALLEST_READ
 
     @property
     def is_flowing(self) -> bool:
@@ -120,17 +126,20 @@ class Connection:
             self._ended(self, problem)
 
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
+        _keep_freed_memory()
         noted, reach, place = span.position, span.end, span.position
-        self._measured = (time.monotonic(), 0)
+        self._measured, self._waited = (time.monotonic(), 0), 0.0
         try:
             # A span that was shortened during a read ends behind the place that the answer has come to.
             while span.left > 0 or (
                 place == span.end and store.ledger.extend(span, reach, self._supply.portion(self, self._sharers()))
             ):
-                amount = self._pace.portion(min(_LARGEST_READ, span.left))
+                amount = self._pace.portion(min(self._reads, span.left))
+                began, worked = time.monotonic(), time.thread_time()
                 # On a fast line a read lasts until it is full; on a slow one it brings what there is, so that
                 # progress is seen and nothing is lost with the connection.
                 chunk = exchange.read(amount) if self._is_fast else exchange.read_some(amount)
+                self._waited += time.monotonic() - began - (time.thread_time() - worked)
                 if self.is_retired:
                     return  # what is read after an abort may be TLS records that nobody decrypted
                 if not chunk:
@@ -154,16 +163,19 @@ class Connection:
                 store.note(noted, span.position)
 
     def _measure(self, count: int) -> None:
-        """Keep the rate: servers that limit it send in bursts, so that single reads say nothing."""
+        """Keep the rate, and what it hangs on: servers that limit it send in bursts; single reads say nothing."""
         since, before = self._measured
         seconds = time.monotonic() - since
         if seconds < (_MEASURED_FOR if self._is_fast else _GLANCE) and self.rate:
             self._measured = (since, before + count)
             return
         self.rate = (before + count) / max(seconds, 1e-4)
+        self.waiting = self._waited / max(seconds, 1e-4)
         # The first bytes come with the head, at no time at all: they say nothing of the line.
         self._is_fast = seconds >= _GLANCE and self.rate > _FAST
-        self._measured = (since + seconds, 0)
+        most = _LARGEST_READ if self._is_fast else _SMALLEST_READ
+        self._reads = min(most, max(_SMALLEST_READ, int(self.rate * _READ_SECONDS)))
+        self._measured, self._waited = (since + seconds, 0), 0.0
 
     def _check_end(self, exchange: Exchange, span: Span, promise: Promise) -> None:
         """See that nothing follows, where only the source said how long the file is."""
@@ -174,3 +186,14 @@ class Connection:
                     code=ErrorCode.SIZE_MISMATCH,
                     hint="The file was replaced, or the address leads elsewhere; another source may have it.",
                 )
+
+
+@cache
+def _keep_freed_memory() -> None:
+    """Let one read have the memory of the one before.
+
+    The C library of most Linux systems hands blocks of this size back as soon as they are free, so that the kernel
+    clears fresh pages for every read, a fifth of what a transfer costs it. It keeps what is smaller than the largest
+    block that it saw freed (mallopt(3), M_MMAP_THRESHOLD). Nothing is written to this one, so that it costs nothing.
+    """
+    bytes(8 * _LARGEST_READ)

@@ -252,7 +252,9 @@ class Download:
             alive[-1].abort()
             return
         received, left = store.ledger.received, store.ledger.left
-        target = self._ramp.look(flowing=flowing, received=received, left=left, latency=first.latency)
+        target = self._ramp.look(
+            flowing=flowing, received=received, left=left, latency=first.latency, waiting=first.waiting
+        )
         limit = self._means.pace.rate
         at_limit = 0 < 0.8 * limit < sum(connection.rate for connection in alive)
         if at_limit or store.ledger.prefix - store.follower.hashed > _MOST_BEHIND:

@@ -15,8 +15,8 @@ _WORTH_IT = 1.5
 _SETTLE = 0.1
 _GAIN = 0.3
 """The part of a proportional gain that is gain enough."""
-_FAST_ENOUGH = 256 << 20
-"""Bytes a second. Nobody limits a connection to so much; from there on it is this machine that is slow."""
+_IDLE = 0.5
+"""Part of the time that a connection waits for bytes. Below that it is this machine that is slow."""
 _TRY_AGAIN = 10.0
 _FIRST_STEP = 4
 _LONG_WAY = 0.02
@@ -46,13 +46,14 @@ class Ramp:
         self._most = self.target = max(1, alive)
         self._from = None
 
-    def look(self, *, flowing: int, received: int, left: int, latency: float) -> int:
+    def look(self, *, flowing: int, received: int, left: int, latency: float, waiting: float) -> int:
         """Take note of how it goes; :returns: how many connections there should be.
 
         :param flowing: Connections that bytes come from.
         :param received: Bytes so far.
         :param left: Bytes to come.
         :param latency: Seconds that the last request took until its answer began.
+        :param waiting: The part of its time that a connection waits for bytes.
         """
         now = self._clock()
         if self._from is None and not self._base[0] and latency > _LONG_WAY and left > _LARGE:
@@ -77,7 +78,7 @@ class Ramp:
                 return self.target
         self._base = (self.target, rate)
         self._from = (now, received)
-        if self.target < self._most and now >= self._not_before and _WORTH_IT * rate < left and rate < _FAST_ENOUGH:
+        if self.target < self._most and now >= self._not_before and _WORTH_IT * rate < left and waiting > _IDLE:
             self.target = min(self._most, max(_FIRST_STEP, 2 * self.target))
             self._from = None
         return self.target

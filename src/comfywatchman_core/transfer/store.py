@@ -19,8 +19,11 @@ _SMALL = 4 << 20
 """Bytes up to which a file is hashed without a thread of its own."""
 _LARGE = 16 << 20
 """Bytes from which on a file is written out, and its journal confirmed, while it arrives."""
+_PUSH_BYTES = 8 << 20
+"""Bytes after which the disk is told to begin: a disk that rests at the start is waited for in the end."""
 _SYNC_BYTES = 64 << 20
 _SYNC_SECONDS = 10.0
+_LOOK = 0.02
 
 
 def journal_of(target: Path) -> Journal:
@@ -150,13 +153,17 @@ class Store:
 
     def _keep(self) -> None:
         """Write out what has arrived, and confirm it in the journal."""
-        synced, at = self.ledger.received, time.monotonic()
-        while not self._over.wait(0.1):
+        pushed = synced = self.ledger.received
+        at = time.monotonic()
+        while not self._over.wait(_LOOK):
             received = self.ledger.received
             due = self.ledger.finished or time.monotonic() - at > _SYNC_SECONDS
-            if received - synced < (1 if due else _SYNC_BYTES):
-                continue
             try:
+                if received - pushed >= _PUSH_BYTES:
+                    self._part.push()
+                    pushed = received
+                if received - synced < (1 if due else _SYNC_BYTES):
+                    continue
                 done = self.ledger.done
                 self._part.sync()
                 with self._settling:
