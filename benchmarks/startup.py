@@ -1,4 +1,4 @@
-"""How soon the command answers: `--help`, an import of the library, and `backends` with four plugins.
+"""How soon the command answers: `--help`, an import, `backends` with four plugins, and `get` of one small file.
 
     python benchmarks/startup.py
 
@@ -14,7 +14,13 @@ import subprocess
 import sys
 import sysconfig
 import tempfile
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import partial
+from hashlib import sha256
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from importlib.metadata import entry_points
 from pathlib import Path
 
@@ -37,7 +43,7 @@ def _beyond_four() -> list[str]:
     return [word for name in sorted(found - set(FOUR)) for word in ("--disable", name)]
 
 
-CASES: dict[str, list[str]] = {
+CASES = {
     "python -c pass": [sys.executable, "-c", "pass"],
     "import argparse": [sys.executable, "-c", "import argparse"],
     "import comfywatchman_core": [sys.executable, "-c", "import comfywatchman_core"],
@@ -47,14 +53,43 @@ CASES: dict[str, list[str]] = {
     "comfywatchman backends": [str(COMMAND), "backends", "--no-config", *_beyond_four()],
 }
 
+SIZE = 1 << 16
+HEADER = b'{"one":{"dtype":"U8","shape":[%d],"data_offsets":[0,%d]}}' % (SIZE, SIZE)
+MODEL = len(HEADER).to_bytes(8, "little") + HEADER + bytes(SIZE)
+"""Small, so that what is measured is the command and not the transfer."""
 
-def measured(home: str) -> dict[str, list[float]]:
+
+class Silent(SimpleHTTPRequestHandler):
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def getting(home: Path) -> Iterator[tuple[list[str], Path]]:
+    """The command that gets one small file from this machine, and where it puts it."""
+    (home / "served").mkdir()
+    (home / "served" / "ink.safetensors").write_bytes(MODEL)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Silent, directory=str(home / "served"))) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        url = f"http://127.0.0.1:{server.server_port}/ink.safetensors#sha256={sha256(MODEL).hexdigest()}"
+        place = ("--models-dir", str(home / "models"), "--folder", "loras")
+        yield (
+            [str(COMMAND), "get", url, *place, "--no-config", "--no-plugins", "-q"],
+            home / "models" / "loras" / "ink.safetensors",
+        )
+        server.shutdown()
+
+
+def measured(home: str, get: list[str], got: Path) -> dict[str, list[float]]:
     """Milliseconds of every run of every case."""
     environ = {name: text for name, text in os.environ.items() if not name.startswith(("COMFYWATCHMAN_", "PYTHON"))}
     environ |= {"HOME": home, "XDG_CONFIG_HOME": home, "XDG_STATE_HOME": home, "XDG_CACHE_HOME": home}
-    times: dict[str, list[float]] = {name: [] for name in CASES}
+    cases = {**CASES, "get of 64 KiB": get, "get of what is there": get}
+    times: dict[str, list[float]] = {name: [] for name in cases}
     for turn in range(ROUNDS + 2):
-        for name, command in CASES.items():
+        for name, command in cases.items():
+            if name == "get of 64 KiB":
+                got.unlink(missing_ok=True)
             start = time.perf_counter()
             subprocess.run(command, env=environ, cwd=home, check=True, stdout=subprocess.DEVNULL)
             if turn > 1:  # the first ones read from the disk and write .pyc files
@@ -64,8 +99,8 @@ def measured(home: str) -> dict[str, list[float]]:
 
 def main() -> int:
     """Print what was measured; returns 1 where a target is missed."""
-    with tempfile.TemporaryDirectory() as home:
-        times = measured(home)
+    with tempfile.TemporaryDirectory() as home, getting(Path(home)) as (get, got):
+        times = measured(home, get, got)
     best = {name: min(each) for name, each in times.items()}
     bare, argparse = best["python -c pass"], best["import argparse"]
     print(f"Python {sys.version.split()[0]}, best of {ROUNDS}")
@@ -76,6 +111,7 @@ def main() -> int:
     print(f"--help: {ratio:.2f} times Python with argparse (target {HELP_TARGET})")
     print(f"import comfywatchman_core: {over:.1f} ms over bare Python (target under {IMPORT_TARGET:.0f})")
     print(f"backends: {best['comfywatchman backends'] - bare:.0f} ms over bare Python, with four plugins")
+    print(f"get of 64 KiB: {best['get of 64 KiB'] - bare:.0f} ms over bare Python, with no plugin")
     return int(ratio > HELP_TARGET or over > IMPORT_TARGET)
 
 

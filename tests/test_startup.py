@@ -97,6 +97,21 @@ def test_a_scan_loads_no_back_end_and_no_network_library(tmp_path: Path) -> None
     assert not any(module.startswith("comfywatchman_") and "core" not in module for module in modules)
 
 
+def test_an_address_reads_no_graph_and_writes_no_page_plan_or_copy(tmp_path: Path) -> None:
+    line = ["scan", "https://example.org/ink.safetensors", "--models-dir", str(tmp_path)]
+
+    modules = modules_after(f"from comfywatchman_core.cli import main\nmain({[*line, '--no-config', '-q']!r})")
+
+    parts = {module.removeprefix("comfywatchman_core.") for module in modules}
+    assert "intake" in parts
+    assert parts & {"workflow", "containers", "declaring", "htmlreport", "planfile", "doctor", "audited"} == set()
+    assert modules & {"subprocess", "tomllib", "difflib"} == set()
+
+
+def test_garbage_is_collected_again_when_the_command_is_imported() -> None:
+    modules_after(f"import gc\n{command('config', '--no-config')}\nassert gc.isenabled()")
+
+
 def test_the_command_is_installed_under_its_name() -> None:
     script = Path(sysconfig.get_path("scripts")) / "comfywatchman"
     if not script.exists():
