@@ -219,7 +219,11 @@ class Delivery:
                 self.give_back(self._holders.get(sha256, job))
                 self._holders[sha256] = job
             job.room = staging_place(final)
-            self.around.reservations.reserve(job.room, size)
+            try:
+                self.around.reservations.reserve(job.room, size)
+            except BackendError:
+                if offer.backend not in self.around.backends.keeping_copies():
+                    raise  # a copy that lies about its size must not keep anybody from the source
 
     def give_back(self, job: Job) -> None:
         """Give back the disk space that was set aside for *job*, which needs no more of it."""
