@@ -87,7 +87,7 @@ def main() -> int:
     parser.add_argument("--size", type=int, default=1024, help="MiB of the file")
     parser.add_argument("--runs", type=int, default=15)
     arguments = parser.parse_args()
-    run.Telling = ClockedTelling  # type: ignore[misc]
+    run.Telling = ClockedTelling  # type: ignore[attr-defined]
     with tempfile.TemporaryDirectory() as folder, open(os.devnull, "w") as nowhere:
         cases = [
             Case("nobody listens", None),
