@@ -12,6 +12,9 @@ from .events import BytesReceived, Event
 
 logger = logging.getLogger(__name__)
 
+_PAUSE = 0.01
+"""Seconds for which events gather: to wake a thread for each would cost many tiny files more than telling does."""
+
 
 class Telling:
     """Calls a listener in a thread of its own. Between :meth:`begin` and :meth:`end`; what is told before waits.
@@ -23,12 +26,12 @@ class Telling:
         self._listener = listener
         self._waiting: SimpleQueue[Event | None] = SimpleQueue()
         self._newest: dict[str, BytesReceived] = {}
-        self._is_over = False
+        self._over = threading.Event()
         self._thread = threading.Thread(target=self._tell, name="listener", daemon=True)
 
     def __call__(self, event: Event) -> None:
         """Have *event* told. Never blocks and never raises; after the end, nobody hears it."""
-        if self._is_over:
+        if self._over.is_set():
             return
         if isinstance(event, BytesReceived):
             self._newest[event.label] = event
@@ -40,8 +43,8 @@ class Telling:
     def end(self) -> None:
         """Return when everything is told."""
         self._waiting.put(None)
+        self._over.set()
         self._thread.join()
-        self._is_over = True
 
     def _tell(self) -> None:
         while (event := self._waiting.get()) is not None:
@@ -50,7 +53,9 @@ class Telling:
             try:
                 self._listener(event)
             except BaseException as error:  # nobody's display may stop a transfer, not even by SystemExit
-                self._is_over = True
+                self._over.set()
                 reason = redact_text(f"{type(error).__name__}: {error}")
                 logger.warning("the listener raised %s; it is told nothing more", reason)
                 return
+            if self._waiting.empty():
+                self._over.wait(_PAUSE)
