@@ -189,7 +189,7 @@ class TestTheCore:
             assert not re.search(r"CERT_NONE|check_hostname\s*=\s*False|verify\s*=\s*False|_unverified_", text), module
 
     def test_heavy_libraries_are_imported_where_they_are_used(self) -> None:
-        heavy = {"urllib3", "requests", "rich", "yaml", "certifi", "platformdirs"}
+        heavy = {"urllib3", "requests", "rich", "yaml", "certifi", "platformdirs", "cattrs"}
         at_once = {module: set(imports(path, lazy=False)) for module, path in MODULES.items()}
         loads = {module for module, names in at_once.items() if {name.partition(".")[0] for name in names} & heavy}
 

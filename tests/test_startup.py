@@ -13,6 +13,8 @@ import pytest
 HEAVY = {
     "attr",
     "attrs",
+    "cattr",
+    "cattrs",
     "pluggy",
     "requests",
     "urllib3",

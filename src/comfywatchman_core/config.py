@@ -167,7 +167,7 @@ class Config:
         :param use_file: False reads no file at all.
         :raises UsageError: A file that cannot be read, or settings that make no sense; all mistakes at once.
         """
-        from .settings import read_settings  # not for a Config that is built by hand
+        from .settings import read_settings  # TOML and its converter: not for a Config that is built by hand
 
         return read_settings(
             arguments=arguments or {},

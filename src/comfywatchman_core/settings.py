@@ -10,16 +10,14 @@ import os
 import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from attrs import AttrsInstance, evolve, fields
+from attrs import evolve
 
-from .config import BackendTable, Config, Download, Rules, read_rate, user_place
+from .config import Config, Download, Rate, Rules, read_rate, user_place
 from .errors import UsageError
 
 _PREFIX = "COMFYWATCHMAN_"
-
-_Table = TypeVar("_Table", bound=AttrsInstance)
 
 _SECRET_KEY = re.compile(r"token|key|secret|password|auth", re.IGNORECASE)
 
@@ -169,47 +167,37 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, Any]:
 
 def _structure(values: Mapping[str, Any], origins: Mapping[str, str]) -> Config:
     """Build the frozen settings; every mistake is collected before anything is raised."""
+    from cattrs import ClassValidationError, Converter, transform_error
+    from cattrs.errors import ForbiddenExtraKeysError
+
+    converter = Converter(forbid_extra_keys=True)
+    for kind, reader in _strict_readers().items():
+        if isinstance(kind, type):
+            converter.register_structure_hook(kind, reader)
+        else:
+            converter.register_structure_hook_func(lambda asked, kind=kind: asked == kind, reader)  # type: ignore[misc]
     document, mistakes = _document(values)
+
+    def structured(part: object, kind: Any, path: str) -> Any:
+        try:
+            return converter.structure(part, kind)
+        except (ClassValidationError, ForbiddenExtraKeysError) as error:
+            told = transform_error(error, path=path, format_exception=_mistake)
+            mistakes.extend(line.replace("$.", "").replace("@ $", "").strip() for line in told)
+
     # One by one: bounds are checked when a table is built, which one wrong name in it would prevent.
     for name, value in tuple(document["download"].items()):
-        if _built(Download, {name: value}, "download", mistakes) is None:
+        if structured({name: value}, Download, "$.download") is None:
             del document["download"][name]
-    tables = {"download": Download, "backends": BackendTable}
-    inner = {name: _built(kind, document.pop(name), name, mistakes) for name, kind in tables.items()}
-    config = _built(Config, document, "", mistakes, **inner)
-    if mistakes or config is None:
+    config = structured(document, Config, "$")
+    if mistakes:
         sources = sorted(set(origins.values()))
         raise UsageError(
             f"the settings cannot be used ({', '.join(sources)}): {'; '.join(mistakes)}",
             hint="`comfywatchman config` shows every setting and where it comes from.",
         )
+    assert isinstance(config, Config)
     return config
-
-
-def _built(kind: type[_Table], given: Mapping[str, Any], path: str, mistakes: list[str], **inner: Any) -> _Table | None:
-    """Read *given* as what the fields of *kind* are annotated with; ``None`` where that adds to *mistakes*.
-
-    :param path: Of the table; empty for the settings themselves.
-    :param inner: Fields that are built already.
-    """
-    before = len(mistakes)
-    place = f" @ {path}" if path else ""
-    annotations = {one.name: str(one.type) for one in fields(kind)}
-    read: dict[str, Any] = {}
-    for name in (name for name in annotations if name in given):
-        try:
-            read[name] = _READERS[annotations[name]](given[name])
-        except (ArithmeticError, TypeError, ValueError) as error:
-            mistakes.append(f"{error} @ {path}{'.' if path else ''}{name}")
-    if unknown := sorted(given.keys() - annotations.keys()):
-        mistakes.append(f"no such setting: {', '.join(unknown)}{place}")
-    if len(mistakes) > before:
-        return None
-    try:
-        return kind(**read, **inner)
-    except ValueError as error:
-        mistakes.append(f"{error.args[0]}{place}")  # behind it attrs lists what its check was made of
-        return None
 
 
 _TABLES = ("download", "backends")
@@ -241,32 +229,74 @@ def _document(values: Mapping[str, Any]) -> tuple[dict[str, Any], list[str]]:
     return document, mistakes
 
 
-def _held(value: Any, kinds: tuple[type, ...], words: str) -> Any:
-    """*value*, if it is of one of *kinds* as it is written: ``"3"`` is no number, and ``true`` is none either."""
-    if not isinstance(value, kinds) or (isinstance(value, bool) and bool not in kinds):
-        raise ValueError(f"expected {words}, not {value!r}")
-    return value
+def _mistake(error: BaseException, _: Any) -> str:
+    from cattrs import ForbiddenExtraKeysError
+
+    if isinstance(error, ForbiddenExtraKeysError):
+        return f"no such setting: {', '.join(sorted(error.extra_fields))}"
+    return str(error.args[0]) if error.args else type(error).__name__
 
 
-def _texts(value: Any) -> tuple[str, ...]:
-    if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
-        raise ValueError(f"expected a list of texts, not {value!r}")
-    return tuple(value)
+def _strict_readers() -> dict[Any, Callable[[Any, Any], Any]]:
+    """cattrs turns ``"false"`` into True and 3.7 into 3: settings are read as what they are written as."""
 
+    def flag(value: Any, _: Any) -> bool:
+        if not isinstance(value, bool):
+            raise ValueError(f"expected true or false, not {value!r}")
+        return value
 
-_READERS: dict[str, Callable[[Any], Any]] = {
-    "bool": lambda value: _held(value, (bool,), "true or false"),
-    "int": lambda value: _held(value, (int,), "a whole number"),
-    "Rate": lambda value: read_rate(_held(value, (int, str), 'a rate such as "10M"')),
-    "float": lambda value: float(_held(value, (int, float), "a number")),
-    "str": lambda value: _held(value, (str,), "text"),
-    "str | None": lambda value: None if value is None else _held(value, (str,), "text"),
-    "tuple[str, ...]": _texts,
-    "Path | None": lambda value: None if value is None else Path(_held(value, (str, os.PathLike), "a path")),
-    "tuple[Path, ...]": lambda value: tuple(map(Path, _held(value, (list, tuple), "a list of paths"))),
-    "Mapping[str, Mapping[str, Any]]": dict,
-}
-"""Annotation of a field, as config.py spells it → what reads its value."""
+    def whole(value: Any, _: Any) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise ValueError(f"expected a whole number, not {value!r}")
+        return value
+
+    def rate(value: Any, _: Any) -> Rate:
+        if not isinstance(value, (int, str)) or isinstance(value, bool):
+            raise ValueError(f'expected a rate such as "10M", not {value!r}')
+        return read_rate(value)
+
+    def real(value: Any, _: Any) -> float:
+        if not isinstance(value, (int, float)) or isinstance(value, bool):
+            raise ValueError(f"expected a number, not {value!r}")
+        return float(value)
+
+    def text(value: Any, _: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError(f"expected text, not {value!r}")
+        return value
+
+    def texts(value: Any, _: Any) -> tuple[str, ...]:
+        if not isinstance(value, (list, tuple)) or not all(isinstance(one, str) for one in value):
+            raise ValueError(f"expected a list of texts, not {value!r}")
+        return tuple(value)
+
+    def path(value: Any, _: Any) -> Path | None:
+        if value is None:
+            return None
+        if not isinstance(value, (str, os.PathLike)):
+            raise ValueError(f"expected a path, not {value!r}")
+        return Path(value)
+
+    def paths(value: Any, _: Any) -> tuple[Path, ...]:
+        if not isinstance(value, (list, tuple)):
+            raise ValueError(f"expected a list of paths, not {value!r}")
+        return tuple(Path(one) for one in value)
+
+    def tables(value: Any, _: Any) -> Mapping[str, Any]:
+        return dict(value)
+
+    return {
+        bool: flag,
+        int: whole,
+        Rate: rate,
+        float: real,
+        str: text,
+        tuple[str, ...]: texts,
+        Path | None: path,
+        tuple[Path, ...]: paths,
+        Mapping[str, Mapping[str, Any]]: tables,
+        Mapping[str, str]: tables,
+    }
 
 
 def _has_secret(document: Mapping[str, Any]) -> bool:
