@@ -357,6 +357,86 @@ class TestAQueue:
         assert queue.sent("one") == 0
 
     @pytest.mark.parametrize("jobs", [1, 3])
+    def test_a_source_that_states_more_than_there_is_room_for_keeps_nobody_from_the_next(
+        self, queue: Queue, jobs: int
+    ) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.shelf.put("one.safetensors", safetensors("one", 6 * MIB), size=1 << 62)
+        queue.add("one", 6 * MIB)
+
+        report = queue.run(jobs=jobs)
+
+        assert queue.came_to(report) == {"one": "downloaded"}
+        assert queue.left_over == {}
+
+    def test_a_back_end_that_states_too_much_keeps_nobody_from_the_next(self, queue: Queue) -> None:
+        liar = Shelf(queue.server.url)
+        liar.priority = 90
+        liar.put("one.safetensors", size=1 << 62)
+        queue.others["liar"] = liar
+        queue.disk.keep_free(7 * MIB)
+        queue.add("one", 2 * MIB)
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "downloaded"}
+        assert len(liar.asked) == 1
+
+    def test_a_server_that_announces_too_much_keeps_nobody_from_the_next_source(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.server.files["/large.safetensors"] = safetensors("large", 12 * MIB)
+        queue.shelf.put("one.safetensors", url=f"{queue.server.url}/large.safetensors")
+        queue.add("one", 2 * MIB)
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "downloaded"}
+
+    @pytest.mark.parametrize("jobs", [1, 3])
+    def test_a_file_that_no_source_has_small_enough_ends_as_a_full_disk_and_costs_no_byte(
+        self, queue: Queue, jobs: int
+    ) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.shelf.put("one.safetensors", safetensors("one", 9 * MIB))
+        queue.add("one", 9 * MIB)
+
+        report = queue.run(jobs=jobs)
+
+        assert queue.came_to(report) == {"one": "disk_full"}
+        assert report.exit_code == 9
+        assert queue.sent("one") == 0
+        assert queue.left_over == {}
+
+    def test_room_is_set_aside_for_the_offer_behind_one_that_is_too_large(self, queue: Queue) -> None:
+        queue.disk.keep_free(7 * MIB)
+        queue.shelf.put("one.safetensors", safetensors("one", 6 * MIB), size=1 << 62)
+        queue.add("one", 6 * MIB)
+        queue.add("two", 6 * MIB)
+        queue.shelf.before = lambda candidate: queue.settled.wait(20)
+
+        report = queue.run(jobs=1)
+
+        assert queue.came_to(report) == {"one": "downloaded", "two": "disk_full"}
+        assert [event.label for event in queue.told if isinstance(event, events.Queued)] == ["loras/one.safetensors"]
+
+    def test_a_disk_that_fills_up_on_the_way_is_no_reason_to_ask_the_next_source(self, queue: Queue) -> None:
+        second = Shelf(queue.server.url)
+        second.priority = 10
+        second.put("one.safetensors")
+        queue.others["second"] = second
+        queue.add("one", 2 * MIB)
+
+        def fill(candidate: Candidate) -> None:
+            raise BackendError("it takes no more", code="disk_full")
+
+        queue.shelf.before = fill
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "disk_full"}
+        assert second.asked == []
+
+    @pytest.mark.parametrize("jobs", [1, 3])
     def test_a_part_that_is_there_needs_only_the_rest(self, queue: Queue, jobs: int) -> None:
         queue.add("one", 8 * MIB)
         queue.server.play("/one.safetensors", Scene(sends=6 * MIB, then=Ending.FIN))

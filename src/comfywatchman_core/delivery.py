@@ -32,6 +32,7 @@ from .models import (
 from .names import MODEL_EXTENSIONS, has_model_extension, safe_basename
 from .pacing import HostGates
 from .report import EXIT_CODE_OF, Entry, ExitCode, Status
+from .reservation import NoRoom
 from .reuse import lend, same_bytes
 from .search import Search, confirmed
 from .staging import Stage, Staging, staging_place
@@ -183,47 +184,43 @@ class Delivery:
     def set_aside(self, job: Job) -> None:
         """Set disk space aside for the next offer while it waits for its turn, if its bytes are sure to be needed.
 
-        :raises BackendError: ``disk_full``: there is none beside the files that were found before.
+        Offers for which there is none beside the files that were found before are passed over.
         """
-        if (offer := job.offer) is None:
-            return
-        try:
-            request = self._placed(job.request, offer)
-            final = self._destination(job, request)
-        except BackendError:
-            return  # what is wrong with it is said in its turn
-        if self._copies(request, offer):
-            return
-        with self._guard:
-            if _sha256(offer, request) in self._holders:
-                return
+        while (offer := job.offer) is not None:
             try:
-                self._make_room(job, final, offer)
-            except BackendError as error:
+                request = self._placed(job.request, offer)
+                final = self._destination(job, request)
+                if not self._copies(request, offer):
+                    with self._guard:
+                        if _sha256(offer, request) not in self._holders:
+                            self._make_room(job, final, offer)
+                return
+            except NoRoom as error:
                 if job.entry.path is None:
                     return  # nobody has looked yet whether it is there under the name that its source gives it
                 self._note_failure(job, offer, error.failure)
-                raise
+                job.search.failed(offer, error.failure)
+                job.advance()
+            except BackendError:
+                return  # what is wrong with it is said in its turn
 
     def _make_room(self, job: Job, final: Path, offer: Candidate) -> None:
         """Set space aside for *job*, in the place of what it had, and of what a file of the same bytes waits with.
 
-        :raises BackendError: ``disk_full``.
+        :raises NoRoom: There is not as much as the offer states.
         """
-        size, sha256 = _size(offer, job.request), _sha256(offer, job.request)
+        size, place = _size(offer, job.request), staging_place(final)
         if size is None:
             return
+        linked = _sha256(offer, job.request) if self.around.config.download.link != "never" else None
         with self._guard:
             self.give_back(job)
-            if sha256 is not None and self.around.config.download.link != "never":
-                self.give_back(self._holders.get(sha256, job))
-                self._holders[sha256] = job
-            job.room = staging_place(final)
-            try:
-                self.around.reservations.reserve(job.room, size)
-            except BackendError:
-                if offer.backend not in self.around.backends.keeping_copies():
-                    raise  # a copy that lies about its size must not keep anybody from the source
+            if linked is not None:
+                self.give_back(self._holders.pop(linked, job))
+            self.around.reservations.reserve(place, size)
+            job.room = place
+            if linked is not None:
+                self._holders[linked] = job
 
     def give_back(self, job: Job) -> None:
         """Give back the disk space that was set aside for *job*, which needs no more of it."""
@@ -295,7 +292,7 @@ class Delivery:
                     else Failure(code=ErrorCode.UNSAFE_NAME, message=str(error), hint=error.hint)
                 )
                 self._note_failure(job, offer, failure)
-                if failure.code in _ENDS_THE_FILE:
+                if failure.code in _ENDS_THE_FILE and not isinstance(error, NoRoom):
                     return job.failed(failure)
                 if EXIT_CODE_OF[failure.code] is ExitCode.INTEGRITY:
                     refused = failure

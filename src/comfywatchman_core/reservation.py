@@ -18,6 +18,10 @@ MARGIN = 8 << 20
 """Bytes that stay free, for journals, directories and whoever else writes."""
 
 
+class NoRoom(BackendError):
+    """``disk_full``, by what a source states: another one may state less."""
+
+
 class Reservations:
     """What is spoken for on each file system. Safe to share between threads.
 
@@ -40,7 +44,8 @@ class Reservations:
 
         :param place: The file's staging directory, which need not be there yet.
         :returns: Whether nothing was set aside for it before.
-        :raises BackendError: ``disk_full``: it does not fit beside the others. Nothing is set aside for it then.
+        :raises NoRoom: It does not fit beside the others. Nothing is set aside for it then.
+        :raises BackendError: Nobody can say how much room there is.
         """
         there = next(one for one in (place, *place.parents) if os.path.exists(one))
         with self._lock:
@@ -56,7 +61,7 @@ class Reservations:
                 raise as_disk_error(error, place) from error
             if needed > max(0, free - promised):
                 beside = f" beside {promised:,} for other files" if promised else ""
-                raise BackendError(
+                raise NoRoom(
                     f"{printable(str(place.parent))} has room for {max(0, free - promised):,} bytes{beside}, "
                     f"and {needed:,} are needed",
                     code=ErrorCode.DISK_FULL,

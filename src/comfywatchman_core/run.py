@@ -378,8 +378,6 @@ class Run:
             return True
         except Cancelled:
             self._interrupted(place, job)
-        except BackendError as error:
-            self.settle(job.failed(error.failure), place=place)
         except Exception as error:  # a fault of this program: the other files go on, and the report says so
             logger.exception("unexpected failure at %s", job.request.label)
             failure = Failure(
