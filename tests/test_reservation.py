@@ -30,7 +30,7 @@ from comfywatchman_core import (
     hookimpl,
 )
 from comfywatchman_core.config import Download
-from comfywatchman_core.reservation import MARGIN, Reservations
+from comfywatchman_core.reservation import MARGIN, NoRoom, Reservations
 from comfywatchman_core.staging import staging_place
 from comfywatchman_core.testing import safetensors
 
@@ -122,6 +122,25 @@ class TestReservations:
         reservations.reserve(tmp_path / "a" / "b" / "c", 1)
 
         assert set(asked) == {tmp_path}
+
+    def test_a_link_that_was_planted_as_a_staging_directory_is_not_followed(self, tmp_path: Path) -> None:
+        (tmp_path / "elsewhere").mkdir()
+        (tmp_path / "elsewhere" / "film").write_bytes(os.urandom(2 * MIB))
+        (tmp_path / "first").symlink_to(tmp_path / "elsewhere")
+        reservations = Reservations(free=lambda path: MARGIN + 1000)
+
+        with pytest.raises(NoRoom):
+            reservations.reserve(tmp_path / "first", MIB)
+
+    def test_a_drive_that_is_not_there_is_a_place_that_cannot_be_written(
+        self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(os.path, "exists", lambda path: False)  # as of Z: on Windows; elsewhere, / always is
+
+        with pytest.raises(BackendError) as caught:
+            Reservations().reserve(tmp_path / "models" / "first", 1)
+
+        assert caught.value.code == "read_only"
 
     def test_of_many_threads_only_as_many_get_room_as_there_is(self, tmp_path: Path) -> None:
         reservations = Reservations(free=lambda path: MARGIN + 1000)

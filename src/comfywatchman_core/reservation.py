@@ -47,7 +47,7 @@ class Reservations:
         :raises NoRoom: It does not fit beside the others. Nothing is set aside for it then.
         :raises BackendError: Nobody can say how much room there is.
         """
-        there = next(one for one in (place, *place.parents) if os.path.exists(one))
+        there = next((one for one in place.parents if os.path.exists(one)), place)
         with self._lock:
             is_new = not self._forget(place)
             try:
@@ -90,7 +90,7 @@ class Reservations:
 def _missing(place: Path, size: int) -> int:
     """Bytes that the file system still has to find for a file of *size* bytes."""
     held = 0
-    for folder, _, names in os.walk(place):
+    for folder, _, names in () if place.is_symlink() else os.walk(place):
         for name in names:
             with suppress(OSError):  # it went away meanwhile
                 status = os.lstat(os.path.join(folder, name))
