@@ -63,6 +63,15 @@ class TestReservations:
 
         assert reservations.reserve(tmp_path / "second", 150)
 
+    def test_a_size_below_nothing_is_given_back_like_any_other(self, tmp_path: Path) -> None:
+        reservations = Reservations(free=lambda path: MARGIN + 150)
+        reservations.reserve(tmp_path / "first", -1000)
+
+        reservations.release(tmp_path / "first")
+
+        with pytest.raises(NoRoom):
+            reservations.reserve(tmp_path / "second", 151)
+
     def test_another_size_for_the_same_file_replaces_the_first(self, tmp_path: Path) -> None:
         reservations = Reservations(free=lambda path: MARGIN + 150)
         reservations.reserve(tmp_path / "first", 140)

@@ -80,9 +80,9 @@ class Reservations:
             self._forget(place)
 
     def _forget(self, place: Path) -> bool:
-        device, size = self._files.pop(place, (0, -1))
-        if size < 0:
+        if (found := self._files.pop(place, None)) is None:
             return False
+        device, size = found
         self._whole[device] -= size
         return True
 
