@@ -23,6 +23,7 @@ from comfywatchman_core import (
     Candidate,
     Config,
     Context,
+    Match,
     ModelRequest,
     Report,
     Watchman,
@@ -434,6 +435,22 @@ class TestAQueue:
         assert report.exit_code == 9
         assert queue.sent("one") == 0
         assert queue.left_over == {}
+
+    @pytest.mark.parametrize("match", [Match.FILENAME, Match.SOURCE_ID])
+    def test_a_file_that_is_too_large_is_not_replaced_by_a_smaller_one_of_the_same_name(
+        self, queue: Queue, match: Match
+    ) -> None:
+        namesakes = Shelf(queue.server.url)
+        namesakes.priority = 10
+        namesakes.put("one.safetensors", safetensors("namesake", 2 * MIB))
+        queue.others["namesakes"] = namesakes
+        queue.disk.keep_free(7 * MIB)
+        queue.shelf.put("one.safetensors", queue.add("one", 9 * MIB, offered=False), match=match)
+
+        report = queue.run()
+
+        assert queue.came_to(report) == {"one": "disk_full"}
+        assert [offer.backend for offer in report.entries[0].candidates] == ["namesakes"]
 
     def test_room_is_set_aside_for_the_offer_behind_one_that_is_too_large(self, queue: Queue) -> None:
         queue.disk.keep_free(7 * MIB)

@@ -102,7 +102,10 @@ class Search:
     def failed(self, candidate: Candidate, failure: Failure) -> None:
         """Record that *candidate* was tried in vain."""
         self._failures.append(failure)
-        if failure.code not in _LETS_OTHERS_TRY and candidate.match < Match.SOURCE_ID:
+        if failure.code in _LETS_OTHERS_TRY:
+            return
+        # The right file stays the right one where only the disk is too small for it.
+        if candidate.match < Match.SOURCE_ID or failure.code is ErrorCode.DISK_FULL:
             self._pinned = self._pinned or candidate.sha256
 
     @property
