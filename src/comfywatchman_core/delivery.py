@@ -43,7 +43,7 @@ from .verify import sha256_of_file
 _ENDS_THE_FILE = frozenset(
     {ErrorCode.DISK_FULL, ErrorCode.READ_ONLY, ErrorCode.BUSY, ErrorCode.CONFLICT, ErrorCode.UNSAFE_NAME}
 )
-"""Failures that another candidate would meet as well."""
+"""Failures that another candidate would meet as well, unless it is :class:`NoRoom`."""
 
 Turns = Callable[[str, Callable[[], bool]], AbstractContextManager[object]]
 """Given a source and whether the caller asked to stop: waits for the turn to transfer a file from there, which

@@ -90,7 +90,7 @@ class Reservations:
 def _missing(place: Path, size: int) -> int:
     """Bytes that the file system still has to find for a file of *size* bytes."""
     held = 0
-    for folder, _, names in () if place.is_symlink() else os.walk(place):
+    for folder, _, names in () if os.path.islink(place) else os.walk(place):
         for name in names:
             with suppress(OSError):  # it went away meanwhile
                 status = os.lstat(os.path.join(folder, name))
