@@ -279,4 +279,5 @@ def test_32_a_checksum_counts_however_it_is_spelled_and_one_of_the_wrong_length_
     done = command(tmp_path / "site", tmp_path, str(workflow))
 
     assert (done.code, done.files[0]["verdict"]) == (0, verdict)
+    assert ("not a sha256 digest" in str(done.lines[-1]["problems"])) == (verdict == "unverified")
     assert tree(tmp_path / "models") == {f"loras/{NAME}": CONTENT}

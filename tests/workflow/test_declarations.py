@@ -39,6 +39,29 @@ def test_a_checksum_that_says_nothing_is_left_out(fields: dict[str, Any]) -> Non
     assert only(graph(node("VAELoader", ["ae.safetensors"], **declared("ae.safetensors", **fields)))).digests == ()
 
 
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"hash": HASH[:-1], "hash_type": "SHA256"}, "not a sha256 digest"),
+        ({"hash": "xyz\n", "hash_type": "SHA256"}, "not a sha256 digest: 'xyz'"),
+        ({"hash": HASH, "hash_type": "unheard-of"}, "unknown digest algorithm 'unheardof'"),
+    ],
+)
+def test_a_checksum_that_cannot_be_read_is_told_once(fields: dict[str, Any], reason: str) -> None:
+    loader = node("VAELoader", ["ae.safetensors"], **declared("ae.safetensors", **fields))
+
+    (problem,) = read(graph(loader, {**loader, "id": 2})).problems
+
+    assert problem.code == "digest"
+    assert reason in problem.message
+    assert "'ae.safetensors'" in problem.message
+
+
+@pytest.mark.parametrize("fields", [{}, {"hash": "", "hash_type": "SHA256"}, {"hash": HASH}, {"hash_type": "SHA256"}])
+def test_of_a_checksum_that_is_not_there_nothing_is_told(fields: dict[str, Any]) -> None:
+    assert not read(graph(node("VAELoader", ["ae.safetensors"], **declared("ae.safetensors", **fields)))).problems
+
+
 @pytest.mark.parametrize("url", ["ftp://example.com/ae", "file:///etc/passwd", "javascript:alert(1)", 3, "x" * 5000])
 def test_an_address_that_is_none_is_left_out(url: Any) -> None:
     loader = node("VAELoader", ["ae.safetensors"])

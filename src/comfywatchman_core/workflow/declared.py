@@ -17,6 +17,7 @@ MOST = 2000
 """Entries that are looked at in one place; templates have a dozen at most."""
 _LONGEST_URL = 4096
 _LONGEST_NAME = 4096
+_LONGEST_REASON = 200
 
 
 @frozen(kw_only=True)
@@ -30,6 +31,8 @@ class Declaration:
     """A folder key in today's spelling, known or not; empty for none."""
     url: str | None
     digests: tuple[Digest, ...]
+    misread: str = ""
+    """Why the checksum that stands there is none; empty where it is one, or none stands there."""
 
 
 class Declared:
@@ -75,24 +78,26 @@ def _read(entry: Mapping[str, Any]) -> Declaration | None:
     name, url, folder = entry.get("name"), entry.get("url"), entry.get("directory")
     if not isinstance(name, str) or len(name) > _LONGEST_NAME:
         return None
+    digests, misread = _digests(entry)
     is_url = isinstance(url, str) and len(url) <= _LONGEST_URL and url.lower().startswith(("https://", "http://"))
     return Declaration(
         name=name,
         key=same_name_key(name),
         folder=canonical_key(folder) if isinstance(folder, str) else "",
         url=url if is_url else None,
-        digests=_digests(entry),
+        digests=digests,
+        misread=misread,
     )
 
 
-def _digests(entry: Mapping[str, Any]) -> tuple[Digest, ...]:
+def _digests(entry: Mapping[str, Any]) -> tuple[tuple[Digest, ...], str]:
     value, algorithm = entry.get("hash"), entry.get("hash_type")
-    if not isinstance(value, str) or not isinstance(algorithm, str):
-        return ()
+    if not isinstance(value, str) or not isinstance(algorithm, str) or not value.strip():
+        return (), ""
     try:
-        return (Digest(algorithm.replace("-", ""), value),)
-    except ValueError:
-        return ()
+        return (Digest(algorithm.replace("-", ""), value),), ""
+    except ValueError as error:
+        return (), str(error)[:_LONGEST_REASON]
 
 
 def addresses_by_name(declarations: Sequence[Declaration], most: int) -> dict[str, list[str]]:

@@ -83,6 +83,8 @@ def read_nodes(
     for one in asked:
         problem = _tell(one.reference, label)
         if problem is None:
+            if one.declaration is not None and one.declaration.misread:
+                problems.setdefault(("digest", one.reference.name), _no_digest(one, one.declaration.misread, label))
             try:
                 requests.append(_request(one, loaders, label, hinted))
                 continue
@@ -118,6 +120,16 @@ def _tell(reference: Reference, label: str) -> Problem | None:
 
 def _refusal(reference: Reference, label: str, error: UnsafeName) -> Problem:
     return Problem(about=label, message=f"{_where(reference)}: {error}", hint=error.hint, code="unsafe_name")
+
+
+def _no_digest(asked: _Asked, reason: str, label: str) -> Problem:
+    name = asked.reference.name[:200]
+    return Problem(
+        about=label,
+        message=printable(f"what is declared of {name!a}, wanted by {_where(asked.reference)}, is {reason}"),
+        hint="It counts as none: the file is held to what its source states, if it states anything.",
+        code="digest",
+    )
 
 
 def _where(reference: Reference) -> str:
