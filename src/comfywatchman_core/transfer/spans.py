@@ -126,6 +126,8 @@ class Ledger:
             if span in self._taken and span.left > length:
                 self._release((span.position + length, span.end))
                 span.end = span.position + length
+                if not span.left:
+                    self._taken.remove(span)
 
     def advance(self, span: Span, count: int) -> int:
         """Enter *count* bytes at the position of *span* as being there; what its shortened end cut off is not.
