@@ -92,9 +92,11 @@ class Run:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.memory.close()
-        if self._telling is not None:
-            self._telling.end()
+        try:
+            self.memory.close()  # it may have something to tell
+        finally:
+            if self._telling is not None:
+                self._telling.end()
 
     def surroundings(self) -> Surroundings:
         """What a search and a transfer need; loads the back ends."""

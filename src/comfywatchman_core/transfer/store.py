@@ -24,6 +24,7 @@ _PUSH_BYTES = 8 << 20
 _SYNC_BYTES = 64 << 20
 _SYNC_SECONDS = 10.0
 _LOOK = 0.02
+"""Seconds between two looks at how much has arrived: a fast line brings a few megabytes in that time."""
 
 
 def journal_of(target: Path) -> Journal:
