@@ -43,6 +43,7 @@ def split(url: str) -> SplitResult:
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
+@lru_cache(maxsize=512)
 def origin(url: str) -> str:
     """Reduce *url* to scheme, host and port, spelled so that equal origins compare equal.
 
@@ -153,6 +154,7 @@ def refused_as_private(url: str) -> BackendError:
     )
 
 
+@lru_cache(maxsize=512)
 def redact(url: str) -> str:
     """Show *url* without user, query and fragment; whatever it is, never raise."""
     try:

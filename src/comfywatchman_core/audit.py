@@ -30,9 +30,6 @@ from .state import Memory, Seen, Statement
 from .state.digests import identity_of
 from .targets import Target, targets
 
-_BATCH = 200
-"""Files after which the digests that were found are written down."""
-
 
 @define(kw_only=True)
 class Audit:
@@ -117,11 +114,9 @@ class Audit:
         firsts = [(path, group[0].status) for path, group in groups.items() if group[0].status is not None]
         if firsts:
             self.on_reading(len(firsts), sum(status.st_size for _, status in firsts))
-        for number, hashed in enumerate(hash_files(firsts, self.cancelled), start=1):
+        for hashed in hash_files(firsts, self.cancelled):
             for place, target in enumerate(groups[hashed.path]):
                 self._take_in(target, hashed, was_read=place == 0)
-            if number % _BATCH == 0:
-                self.memory.digests.flush()
 
     def _take_in(self, target: Target, hashed: Hashed, *, was_read: bool) -> None:
         assert target.status is not None
@@ -135,7 +130,7 @@ class Audit:
             note = "it changed while it was read"
             self._tell(target.found(Condition.UNKNOWN, note=note, was_read=was_read, seconds=seconds))
         else:
-            seen = self.memory.digests.keep(target.path, target.status, hashed.sha256, hashed.flaw)
+            seen = self.memory.digests.note(target.path, target.status, hashed.sha256, hashed.flaw)
             self._judge(target, seen, was_read=was_read, seconds=seconds)
 
     def _judge(self, target: Target, seen: Seen, **reading: Any) -> None:

@@ -14,6 +14,7 @@ import shutil
 import stat
 import tempfile
 import time
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,20 +51,20 @@ class Claim:
         # Created with 0666, it shows what the umask leaves of that; os.umask() cannot be read without changing it.
         self.mode = stat.S_IMODE(status.st_mode) & 0o666
         """Permissions that a new file gets here."""
-        self._note = note
+        self._note = place / note
         self._file = (status.st_dev, status.st_ino)
 
     def holds(self) -> bool:
         """Say whether this process is still the last owner: one that was silent for very long may have lost it."""
         with suppress(OSError):
-            status = os.stat(self.place / self._note)
-            return (status.st_dev, status.st_ino) == self._file and notes_in(self.place)[-1:] == [self._note]
+            status = os.stat(self._note)
+            return (status.st_dev, status.st_ino) == self._file and notes_in(self.place)[-1:] == [self._note.name]
         return False
 
     def beat(self) -> None:
         """Show that the owner lives."""
         with suppress(OSError):
-            os.utime(self.place / self._note)
+            os.utime(self._note)
 
     def give_up(self, *, keep: bool) -> None:
         """Remove all notes, this process's own last.
@@ -71,9 +72,8 @@ class Claim:
         :param keep: Leave the directory and the bytes in it to whoever claims it next.
         :raises OSError: Something cannot be removed; the next claim takes it over.
         """
-        if not keep:
-            empty(self.place)
-        for note in notes_in(self.place):
+        notes = notes_in(self.place) if keep else empty(self.place)
+        for note in notes:
             os.unlink(self.place / note)
         if not keep:
             os.rmdir(self.place)
@@ -84,9 +84,9 @@ class Claim:
         For an owner that is not the last one: another process holds the place, or looked into it a moment ago.
         """
         with suppress(OSError):
-            status = os.stat(self.place / self._note)
+            status = os.stat(self._note)
             if (status.st_dev, status.st_ino) == self._file:
-                os.unlink(self.place / self._note)
+                os.unlink(self._note)
         with suppress(OSError):
             os.rmdir(self.place)
 
@@ -101,12 +101,15 @@ def claim(place: Path, watch: Watch | None = None) -> Claim | None:
     :raises OSError: The directory cannot be made, or something else has its name.
     """
     while True:
-        with suppress(FileExistsError):
-            os.mkdir(place)
+        is_new = True
         try:
-            if not stat.S_ISDIR(os.lstat(place).st_mode):
+            os.mkdir(place)
+        except FileExistsError:
+            is_new = False
+        try:
+            if not is_new and not stat.S_ISDIR(os.lstat(place).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(place))
-            notes = notes_in(place)
+            notes = [] if is_new else notes_in(place)
             if any(_lives(place / note, watch or Watch()) for note in notes):
                 return None
             from_afar = any(_is_from_afar(place / note) for note in notes)
@@ -132,18 +135,27 @@ def is_claimed(place: Path) -> bool:
 
 def notes_in(place: Path) -> list[str]:
     """Names of the owners' notes in *place*, the newest last."""
-    return sorted((name for name in os.listdir(place) if _NOTE.fullmatch(name)), key=_number)
+    return _notes(os.listdir(place))
 
 
-def empty(place: Path) -> None:
-    """Remove everything in *place* but the owners' notes; links are removed, not followed."""
-    for entry in os.scandir(place):
-        if _NOTE.fullmatch(entry.name):
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            shutil.rmtree(entry.path)
+def empty(place: Path) -> list[str]:
+    """Remove everything in *place* but the owners' notes; links are removed, not followed.
+
+    :returns: As :func:`notes_in`.
+    """
+    with os.scandir(place) as entries:
+        found = {entry.name: entry for entry in entries}
+    notes = _notes(found)
+    for name in found.keys() - set(notes):
+        if found[name].is_dir(follow_symlinks=False):
+            shutil.rmtree(found[name].path)
         else:
-            os.unlink(entry.path)
+            os.unlink(found[name].path)
+    return notes
+
+
+def _notes(names: Iterable[str]) -> list[str]:
+    return sorted(filter(_NOTE.fullmatch, names), key=_number)
 
 
 def _number(note: str) -> int:

@@ -25,6 +25,7 @@ from .http import ApiClient
 from .models import Artifact, Attempt, Candidate, Check, ModelRequest, Outcome
 from .offers import checked_offers
 from .reservation import Reservations
+from .staging import regular_file
 from .state import Memory
 from .timebox import within
 from .verify import sha256_of_file
@@ -43,6 +44,8 @@ class Surroundings:
     """What earlier runs knew."""
     reservations: Reservations = Factory(Reservations)
     """Disk space that is spoken for; the core's engine shares it."""
+    caches: Path = Factory(lambda self: self.config.state / "backends", takes_self=True)
+    """Where each back end has a directory of its own."""
 
 
 @define(kw_only=True)
@@ -89,7 +92,7 @@ class Conversation:
             fetch=fetch,
             cancelled=self.around.cancelled,
             http=self.around.http,
-            cache_dir=self.around.config.state / "backends" / name,
+            cache_dir=self.around.caches / name,
             offline=self.around.config.offline,
         )
 
@@ -318,7 +321,7 @@ def _signature(path: Path) -> tuple[object, ...]:
 def _checked_artifact(value: Any, target: Path) -> Artifact:
     if not isinstance(value, Artifact):
         raise TypeError(f"download_artifact returned {type(value).__name__}, not an Artifact")
-    if Path(value.path) != target or target.is_symlink() or not target.is_file():
+    if Path(value.path) != target or regular_file(target) is None:
         raise ValueError("download_artifact returned another file than the one it was asked for")
     return value
 

@@ -348,11 +348,11 @@ class Delivery:
                     raise
             else:
                 artifact, verification = reused.artifact, reused.verification
-            if os.path.lexists(final):
-                self.standing.refresh(final)  # another program may have put it there meanwhile
-            if os.path.lexists(final) and (standing := self._what_stands(entry, offer)) is not None:
-                stage.discard()  # nobody would ever go on with these bytes
-                return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
+            if os.path.lexists(final):  # another program may have put it there meanwhile
+                self.standing.refresh(final)
+                if (standing := self._what_stands(entry, offer)) is not None:
+                    stage.discard()  # nobody would ever go on with these bytes
+                    return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             self.give_back(job)  # all bytes have their place, which is about to get another name
             staged = stage.target.stat()
             # more than one name: the bytes are those of a file in use, whose permissions are not ours to set
@@ -508,7 +508,7 @@ class Delivery:
         :raises BackendError: ``conflict``: an intact file with other bytes is in the way.
         """
         asked = evolve(entry.request, digests=tuple(dict.fromkeys((*entry.request.digests, *offer.digests))))
-        found = self.standing.entry(asked, cancelled=self.around.cancelled)
+        found = self.standing.entry(asked, place=entry.path, cancelled=self.around.cancelled)
         if found.error is not None and found.error.code is ErrorCode.CONFLICT:
             if self.rules.force:
                 return None

@@ -63,9 +63,8 @@ class _Listing:
         for name in sorted(walk(root)):
             self._add(name)
 
-    def look_again(self, name: str) -> None:
+    def look_again(self, name: str, *, there: bool) -> None:
         """Enter or strike out one file, as the disk has it now."""
-        there = (self.root / name).is_file()
         if there and name not in self.names:
             self._add(name)
         elif not there and name in self.names:
@@ -115,9 +114,10 @@ class Inventory:
     def refresh(self, path: Path) -> None:
         """Look at *path* again: a file was written or removed there."""
         with self._lock:
-            for listing in self._listings.values():
-                if path.is_relative_to(listing.root):
-                    listing.look_again(path.relative_to(listing.root).as_posix())
+            there = path.is_file()
+            for folder in path.parents:
+                if (listing := self._listings.get(folder)) is not None:
+                    listing.look_again(path.relative_to(folder).as_posix(), there=there)
             if self._sizes is not None:
                 self._measure(path, self._sizes)
 

@@ -54,7 +54,8 @@ def safe_basename(text: str) -> PurePosixPath:
 
 def has_model_extension(name: PurePosixPath | str) -> bool:
     """Say whether *name* ends in a suffix that this tool writes."""
-    return PurePosixPath(name).suffix.lower() in MODEL_EXTENSIONS
+    path = name if isinstance(name, PurePosixPath) else PurePosixPath(name)
+    return path.suffix.lower() in MODEL_EXTENSIONS
 
 
 def same_name_key(name: PurePosixPath | str) -> str:

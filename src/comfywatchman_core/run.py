@@ -8,7 +8,7 @@ import logging
 import os
 import threading
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_EXCEPTION, BrokenExecutor, Executor, Future, ThreadPoolExecutor, wait
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -297,10 +297,10 @@ class Run:
                 ThreadPoolExecutor(jobs, thread_name_prefix="search") as seekers,
             ):
                 try:
-                    for one in [seekers.submit(search, entry) for entry in wanted]:
-                        one.result()
-                    for one in tuple(transfers):
-                        one.result()
+                    # Not for one after the other: this thread would wake up for each file.
+                    for at_work in ([seekers.submit(search, entry) for entry in wanted], transfers):
+                        for one in wait(at_work, return_when=FIRST_EXCEPTION).done:
+                            one.result()
                 except BaseException:  # Ctrl-C in a program that has no handler for it: leave no thread at work
                     self._stop.set()
                     raise

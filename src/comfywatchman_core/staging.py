@@ -79,7 +79,6 @@ class Stage:
             sync_directory(self.final.parent)
         except OSError as error:
             raise as_disk_error(error, self.final) from error
-        empty(self._claim.place)
         return self.final
 
     def _seal(self, replace: bool) -> None:
@@ -260,12 +259,13 @@ def _drop_foreign(target: Path) -> None:
     A process that ended between naming the bytes and removing the old name
     leaves one file under two names. Writing to it would change the published one.
     """
-    status = regular_file(target)
-    if os.path.lexists(target) and (status is None or status.st_nlink > 1):
-        try:
-            target.unlink()
-        except OSError as error:
-            raise as_disk_error(error, target) from error
+    try:
+        with suppress(FileNotFoundError):
+            status = target.lstat()
+            if not stat.S_ISREG(status.st_mode) or status.st_nlink > 1:
+                target.unlink()
+    except OSError as error:
+        raise as_disk_error(error, target) from error
 
 
 def _detach(target: Path) -> None:

@@ -49,15 +49,18 @@ class Standing:
         """
         return cls(folders, Inventory(folders, listed=listed), (memory or Memory(None)).digests, accepted)
 
-    def entry(self, request: ModelRequest, *, cancelled: Callable[[], bool] = lambda: False) -> Entry:
+    def entry(
+        self, request: ModelRequest, *, place: Path | None = None, cancelled: Callable[[], bool] = lambda: False
+    ) -> Entry:
         """Say what is there for *request*. Hashes a file only where a SHA256 is known to compare with.
 
+        :param place: Where it belongs, for a caller that knows.
         :raises Cancelled: The caller asked to stop.
         """
         if request.name is None:
             return Entry(request=request, status=Status.MISSING)
         found = self.inventory.locate(request)
-        path = found.path if found.path is not None else self._place(request)
+        path = found.path or place or self._place(request)
         entry = Entry(request=request, status=found.status, path=path, size=found.size)
         if found.status is Status.CORRUPT and found.path is not None and (reason := _unreadable(found.path)):
             return _in_the_way(entry, f"{found.path} cannot be read: {reason}", "Check its permissions, and the disk.")

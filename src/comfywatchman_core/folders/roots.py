@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from attrs import field, frozen
@@ -187,7 +188,8 @@ class ModelFolders:
                 f"{str(name)[:120]!a} cannot be the name of a file here, where names are spelled in {error.encoding}",
                 hint="Set PYTHONUTF8=1, or a locale of UTF-8 such as LC_ALL=C.UTF-8.",
             ) from None
-        self._check_inside(key, path)
+        if path.parent != root:
+            self._check_inside(key, path)
         return path
 
     def target_root(self, key: str) -> Path:
@@ -230,7 +232,8 @@ class ModelFolders:
     def _check_inside(self, key: str, path: Path) -> None:
         """Refuse a place that a link below a root leads out of every root."""
         parent = Path(os.path.realpath(path.parent))
-        inside = any(parent.is_relative_to(os.path.realpath(root)) for root in (*self.roots(key), *self.all_roots()))
+        roots = chain(self.roots(key), *self._configured.values())
+        inside = any(parent.is_relative_to(os.path.realpath(root)) for root in roots)
         if not inside or self._holds_no_models(parent):
             raise UnsafeName(
                 f"{str(path)[:300]!a} leads out of the model folders, to {str(parent)[:300]!a}",

@@ -25,6 +25,9 @@ _COLUMNS = "path, identity, sha256, flaw, was, seal"
 MOST = 50_000
 """Rows. Above that, those of files that are gone are dropped; a file that comes back is read again."""
 
+_PAUSE = 1_000_000_000
+"""Nanoseconds between two writings: thousands of small files are not worth a transaction each."""
+
 _TICK = 10_000_000
 """Nanoseconds: the coarsest clock that Linux gives files their times from (CONFIG_HZ=100)."""
 _COARSE = 2_000_000_000
@@ -73,6 +76,7 @@ class Digests:
         self._rows: dict[bytes, tuple[str, Seen]] = {}
         self._young: dict[bytes, _Young] = {}
         self._waiting: list[tuple[object, ...]] = []
+        self._written = 0
         self._has_all = False
         self._is_pruned = False
 
@@ -106,14 +110,10 @@ class Digests:
     def note(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> Seen:
         """Remember what the file at *path* holds, and say how that differs from what it held.
 
+        It is written down with the next one that comes a second after the last writing, or by :meth:`flush`.
+
         :param status: Taken before the bytes were read. If the file is another one by now, nothing is remembered.
         """
-        seen = self.keep(path, status, sha256, flaw)
-        self._write_down()
-        return seen
-
-    def keep(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> Seen:
-        """As :meth:`note`, but the next run knows only after :meth:`flush`: for a caller with thousands of files."""
         before = self.last_seen(path, status)
         was = "" if before is None else before.was if before.sha256 == sha256 else before.sha256
         seen = Seen(sha256=sha256, flaw=flaw, was=was)
@@ -121,6 +121,8 @@ class Digests:
             with self._lock:
                 self._young[_key(path)] = _Young(settles, path, status, seen)
             self._settle(self._now())
+        if abs(self._now() - self._written) > _PAUSE:
+            self._write_down()
         return seen
 
     def flush(self) -> None:
@@ -153,6 +155,7 @@ class Digests:
     def _write_down(self) -> None:
         with self._lock:
             rows, self._waiting = self._waiting, []
+            self._written = self._now()
         if rows:
             self._database.write(f"INSERT OR REPLACE INTO digests ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?)", rows)
             self._prune()
@@ -174,6 +177,7 @@ class Digests:
         with self._lock:
             self._rows.pop(key, None)
             self._young.pop(key, None)
+        self._write_down()
         self._database.write("DELETE FROM digests WHERE path = ?", [(key,)])
 
     def load_all(self) -> None:

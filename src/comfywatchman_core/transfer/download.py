@@ -145,6 +145,8 @@ class Download:
             sharers=lambda: len(self._connections),
             ended=lambda one, problem: self._ended.put((one, problem)),
         )
+        if self._connections:
+            connection.rate = self._connections[0].rate  # as good a guess as there is
         self._connections.append(connection)
         self._means.crew.start(connection.run)
 

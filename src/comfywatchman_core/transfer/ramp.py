@@ -20,7 +20,8 @@ _IDLE = 0.5
 _TRY_AGAIN = 10.0
 _FIRST_STEP = 4
 _LONG_WAY = 0.02
-"""Seconds of latency from which on one connection is not waited for: it takes many of them to get up to speed."""
+"""Seconds of latency from which on nothing is tried step by step: each step takes some latencies to show."""
+_LONG_WAY_STEP = 8
 _LARGE = 16 << 20
 """Bytes to come from which on that is worth it."""
 
@@ -57,7 +58,7 @@ class Ramp:
         """
         now = self._clock()
         if self._from is None and not self._base[0] and latency > _LONG_WAY and left > _LARGE:
-            self.target = max(self.target, min(self._most, _FIRST_STEP))
+            self.target = max(self.target, min(self._most, _LONG_WAY_STEP))
         if flowing < self.target or not left:
             self._from = None
             return self.target

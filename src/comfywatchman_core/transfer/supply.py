@@ -24,8 +24,9 @@ if TYPE_CHECKING:
 
 _SMALLEST_PART = 1 << 20
 _PART_SECONDS = (1.0, 8.0)
-_PART_LATENCIES = 40
-"""A part lasts so many latencies, so that asking for the next one costs little."""
+_PART_LATENCIES = 12
+"""A part lasts so many latencies: asking for the next one costs little, and the digest, which follows the first gap,
+is not left with most of the file in the end."""
 
 
 class Supply:
