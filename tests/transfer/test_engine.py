@@ -427,6 +427,22 @@ class TestSeveralConnections:
         assert run.final.read_bytes() == CONTENT
         assert time.monotonic() - began < 20
 
+    @pytest.mark.parametrize(("brought", "refused"), [(CHUNK + CHUNK // 4, []), (10, [1])])
+    def test_only_one_that_never_flowed_shows_how_many_connections_the_server_wants(
+        self, server: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, brought: int, refused: list[int]
+    ) -> None:
+        monkeypatch.setattr(download, "_SLOW_AMONG_OTHERS", 0.3)
+        seen: list[int] = []
+        monkeypatch.setattr(ramp.Ramp, "refuse", lambda _, alive: seen.append(alive))
+        server.files[PATH] = safetensors("large", 4 * SIZE)
+        server.play(PATH, Scene(pace=8 * MIB), Scene(sends=brought, then=Ending.SILENCE), GOOD)
+        run = Run(server, tmp_path, settings={"connections": 2, "timeout": 30})
+
+        run.fetch(run.candidate(PATH, digest=False))
+
+        assert seen == refused
+        assert run.final.read_bytes() == server.files[PATH]
+
     def test_parts_that_several_connections_left_are_gone_on_with(self, server: Faulty, tmp_path: Path) -> None:
         run = Run(server, tmp_path, settings={"connections": 4})
         server.play(PATH, Scene(pace=2 * MIB))

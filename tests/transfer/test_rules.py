@@ -156,16 +156,20 @@ class TestRamp:
     def test_over_a_long_way_several_get_up_to_speed_together(self) -> None:
         line = Line(each=20 * MIB)
 
-        assert line.run(0.2, latency=0.2) == [4, 4, 4, 4]
-        assert line.run(1.0, latency=0.2)[-1] == 8
+        assert line.run(0.2, latency=0.2) == [8, 8, 8, 8]
+
+    def test_over_a_long_way_more_than_eight_have_to_prove_their_worth(self) -> None:
+        line = Line(each=20 * MIB, most=16)
+
+        assert (line.run(0.2, latency=0.2)[-1], line.run(1.0, latency=0.2)[-1]) == (8, 16)
 
     def test_over_a_long_way_a_small_file_comes_alone(self) -> None:
         assert set(Line(each=20 * MIB, size=8 * MIB).run(0.2, latency=0.2)) == {1}
 
     def test_a_number_is_not_judged_before_bytes_can_have_come(self) -> None:
-        line = Line(each=20 * MIB)
+        line = Line(each=20 * MIB, most=16)
 
-        assert set(line.run(0.35, latency=0.2)) == {4}
+        assert set(line.run(0.35, latency=0.2)) == {8}
 
 
 class TestSlots:

@@ -39,6 +39,8 @@ _SLOWEST = 1 << 10
 """Bytes a second below which a connection counts as stalled."""
 _SLOW_AMONG_OTHERS = 5.0
 """Seconds after which a stalled connection is ended while others flow."""
+_FLOWED = 1 << 20
+"""Bytes that show that the server wanted a connection, should it stall later."""
 _SUSPENDED = 5.0
 """Seconds between two looks that mean that this process was stopped."""
 _MOST_BEHIND = 64 << 20
@@ -176,11 +178,11 @@ class Download:
         if isinstance(problem, BackendError) and problem.retry_after is not None:
             self._supply.source.leave_alone(problem.retry_after)
         if self._connections:
-            # The others go on. Whoever was turned away at the door shows how many the server wants, unless it is
-            # the address whose time is over.
+            # The others go on. Whoever was turned away at the door, or let in and left to wait, shows how many the
+            # server wants, unless it is the address whose time is over.
             if _has_run_out(problem) and self._supply.source.may_have_run_out():
                 self._supply.source.forget_storage()
-            elif not connection.received or connection.is_too_slow:
+            elif connection.received < (_FLOWED if connection.is_too_slow else 1):
                 self._ramp.refuse(len(self._connections))
         elif isinstance(problem, Stale):
             self._start_anew(str(problem))
