@@ -57,9 +57,15 @@ class Claim:
     def holds(self) -> bool:
         """Say whether this process is still the last owner: one that was silent for very long may have lost it."""
         with suppress(OSError):
-            status = os.stat(self._note)
-            return (status.st_dev, status.st_ino) == self._file and notes_in(self.place)[-1:] == [self._note.name]
+            return self._is_last(notes_in(self.place))
         return False
+
+    def _is_last(self, notes: list[str]) -> bool:
+        return notes[-1:] == [self._note.name] and self._is_mine()
+
+    def _is_mine(self) -> bool:
+        status = os.stat(self._note)
+        return (status.st_dev, status.st_ino) == self._file
 
     def beat(self) -> None:
         """Show that the owner lives."""
@@ -67,12 +73,18 @@ class Claim:
             os.utime(self._note)
 
     def give_up(self, *, keep: bool) -> None:
-        """Remove all notes, this process's own last.
+        """Remove all notes, this process's own last, if it still is the last owner; otherwise :meth:`withdraw`.
 
         :param keep: Leave the directory and the bytes in it to whoever claims it next.
         :raises OSError: Something cannot be removed; the next claim takes it over.
         """
-        notes = notes_in(self.place) if keep else empty(self.place)
+        names = os.listdir(self.place)
+        notes = _notes(names)
+        if not self._is_last(notes):
+            self.withdraw()
+            return
+        if not keep:
+            _remove(self.place, names)
         for note in notes:
             os.unlink(self.place / note)
         if not keep:
@@ -84,8 +96,7 @@ class Claim:
         For an owner that is not the last one: another process holds the place, or looked into it a moment ago.
         """
         with suppress(OSError):
-            status = os.stat(self._note)
-            if (status.st_dev, status.st_ino) == self._file:
+            if self._is_mine():
                 os.unlink(self._note)
         with suppress(OSError):
             os.rmdir(self.place)
@@ -138,20 +149,20 @@ def notes_in(place: Path) -> list[str]:
     return _notes(os.listdir(place))
 
 
-def empty(place: Path) -> list[str]:
-    """Remove everything in *place* but the owners' notes; links are removed, not followed.
+def empty(place: Path) -> None:
+    """Remove everything in *place* but the owners' notes; links are removed, not followed."""
+    _remove(place, os.listdir(place))
 
-    :returns: As :func:`notes_in`.
-    """
-    with os.scandir(place) as entries:
-        found = {entry.name: entry for entry in entries}
-    notes = _notes(found)
-    for name in found.keys() - set(notes):
-        if found[name].is_dir(follow_symlinks=False):
-            shutil.rmtree(found[name].path)
+
+def _remove(place: Path, names: Iterable[str]) -> None:
+    for name in names:
+        if _NOTE.fullmatch(name):
+            continue
+        path = place / name
+        if stat.S_ISDIR(path.lstat().st_mode):
+            shutil.rmtree(path)
         else:
-            os.unlink(found[name].path)
-    return notes
+            path.unlink()
 
 
 def _notes(names: Iterable[str]) -> list[str]:

@@ -226,7 +226,7 @@ class Search:
         common = {digest.algorithm for digest in self.request.digests} & {digest.algorithm for digest in offer.digests}
         if common and contradicting(offer.digests, self.request.digests) is None:
             return evolve(offer, match=Match.DIGEST)
-        return evolve(offer, match=min(offer.match, Match.SOURCE_ID))
+        return evolve(offer, match=Match.SOURCE_ID) if offer.match > Match.SOURCE_ID else offer
 
     def _objection(self, offer: Candidate) -> str | None:
         """Say why *offer* is reported and not taken; ``None`` when nothing speaks against it."""

@@ -150,11 +150,8 @@ class Stage:
         """Give the place back: with its bytes where some have arrived, and without a trace otherwise."""
         # What cannot be removed now is a leftover that `clean` lists, and that the next claim takes over.
         with suppress(OSError):
-            if self._claim.holds():
-                status = regular_file(self.target)
-                self._claim.give_up(keep=status is not None and status.st_size > 0)
-            else:
-                self._claim.withdraw()
+            status = regular_file(self.target)
+            self._claim.give_up(keep=status is not None and status.st_size > 0)
 
 
 def put_aside(path: Path, final: Path, sha256: str) -> Path:
@@ -203,7 +200,8 @@ class Staging:
         """
         place = staging_place(final)
         try:
-            final.parent.mkdir(parents=True, exist_ok=True)
+            if not final.parent.is_dir():
+                final.parent.mkdir(parents=True, exist_ok=True)
             waited, watch = False, Watch()
             while (owned := claim(place, watch)) is None:
                 if not wait:

@@ -123,7 +123,7 @@ class Standing:
         with suppress(OSError):
             status = path.stat()
             if status.st_mtime_ns == staged.st_mtime_ns and os.path.samestat(status, staged):
-                self.digests.note(path, status, sha256)
+                self.digests.note(path, status, sha256, is_new=True)
                 self._seen[path] = sha256
 
     def refresh(self, path: Path) -> None:

@@ -83,6 +83,9 @@ class Database:
         kept = list(rows)
 
         def step(connection: sqlite3.Connection) -> bool:
+            if len(kept) == 1:  # a transaction of its own
+                connection.execute(order, kept[0])
+                return True
             with _transaction(connection):
                 connection.executemany(order, kept)
             return True

@@ -107,14 +107,15 @@ class Digests:
         identity, seen = self._row(_key(path)) or ("", None)
         return seen if identity.rpartition(":")[0] == identity_of(status).rpartition(":")[0] else None
 
-    def note(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "") -> Seen:
+    def note(self, path: Path, status: os.stat_result, sha256: str, flaw: str = "", *, is_new: bool = False) -> Seen:
         """Remember what the file at *path* holds, and say how that differs from what it held.
 
         It is written down with the next one that comes a second after the last writing, or by :meth:`flush`.
 
         :param status: Taken before the bytes were read. If the file is another one by now, nothing is remembered.
+        :param is_new: This run made the file, so that it held nothing before.
         """
-        before = self.last_seen(path, status)
+        before = None if is_new else self.last_seen(path, status)
         was = "" if before is None else before.was if before.sha256 == sha256 else before.sha256
         seen = Seen(sha256=sha256, flaw=flaw, was=was)
         if (settles := _settles(status, self._now())) is not None:

@@ -83,7 +83,10 @@ class History:
         """
         request, offer = entry.request, entry.candidate
         error = failure or entry.error
-        attempts = [_clean(attempt_object(one)) for one in entry.attempts[-_MOST_ATTEMPTS:]]
+        attempts = [
+            _clean(attempt_object(one)) if one.failure else attempt_object(one)
+            for one in entry.attempts[-_MOST_ATTEMPTS:]
+        ]
         row: tuple[object, ...] = (
             float(self._now()),
             (Status.FAILED if failure else entry.status).value,
