@@ -443,6 +443,28 @@ class TestSeveralConnections:
         assert seen == refused
         assert run.final.read_bytes() == server.files[PATH]
 
+    @pytest.mark.parametrize(
+        "bad",
+        [
+            pytest.param(Scene(pace=20_000), id="it sends far less than the others"),
+            pytest.param(Scene(instead=b"HTTP/1.1 206 OK\r\n", then=Ending.SILENCE), id="it never answers"),
+        ],
+    )
+    def test_one_connection_that_lags_behind_does_not_keep_the_file_waiting(
+        self, server: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: Scene
+    ) -> None:
+        monkeypatch.setattr(download, "_SLOW_AMONG_OTHERS", 0.5)
+        server.files[PATH] = safetensors("large", 4 * SIZE)
+        server.play(PATH, Scene(pace=8 * MIB), Scene(pace=8 * MIB), bad, Scene(pace=8 * MIB))
+        run = Run(server, tmp_path, settings={"connections": 3, "max_retries": 0, "timeout": 60})
+        began = time.monotonic()
+
+        run.fetch(PATH)
+
+        assert run.final.read_bytes() == server.files[PATH]
+        assert time.monotonic() - began < 15
+        assert server.sent[PATH] <= 4 * SIZE + 3 * CHUNK
+
     def test_parts_that_several_connections_left_are_gone_on_with(self, server: Faulty, tmp_path: Path) -> None:
         run = Run(server, tmp_path, settings={"connections": 4})
         server.play(PATH, Scene(pace=2 * MIB))

@@ -146,12 +146,23 @@ class TestRamp:
 
         assert line.run(3)[-1] == 4
 
-    def test_no_more_are_tried_where_the_server_turned_one_away(self) -> None:
-        line = Line(each=20 * MIB)
+    def test_no_more_are_tried_for_a_while_where_the_server_turned_one_away(self) -> None:
+        line = Line(each=20 * MIB, size=20 << 30)
         line.run(0.5)
         line.ramp.refuse(3)
 
-        assert set(line.run(2)) == {3}
+        assert set(line.run(9)) == {3}
+        assert line.run(3)[-1] == 8
+
+    def test_a_server_that_keeps_turning_them_away_is_tried_less_and_less(self) -> None:
+        line = Line(each=20 * MIB, size=100 << 30)
+        line.run(0.5)
+        tries = 0
+        for _ in range(300):
+            line.ramp.refuse(3)
+            tries += line.run(1)[-1] > 3
+
+        assert tries <= 5
 
     def test_over_a_long_way_several_get_up_to_speed_together(self) -> None:
         line = Line(each=20 * MIB)

@@ -41,6 +41,8 @@ _SLOW_AMONG_OTHERS = 5.0
 """Seconds after which a stalled connection is ended while others flow."""
 _FLOWED = 1 << 20
 """Bytes that show that the server wanted a connection, should it stall later."""
+_FAR_SLOWER = 20
+"""So many times slower than its like a connection may be before another takes its place."""
 _SUSPENDED = 5.0
 """Seconds between two looks that mean that this process was stopped."""
 _MOST_BEHIND = 64 << 20
@@ -82,7 +84,9 @@ class Download:
         self._is_started = False
         self._restarts = 0
         self._most_received = 0
-        self._open_at = self._looked_at = time.monotonic()
+        self._usual = 0.0
+        """Bytes a second of one among several connections, while there was work for all."""
+        self._open_at = self._looked_at = self._awake_since = time.monotonic()
 
     def run(self) -> Artifact:
         """Transfer. :raises BackendError: The bytes could not be had. :raises Cancelled: The caller asked to stop."""
@@ -210,21 +214,28 @@ class Download:
         """Tell how far it is, end what stalls, and see that there are as many connections as are worth it."""
         now = time.monotonic()
         suspended, self._looked_at = now - self._looked_at > _SUSPENDED, now
+        if suspended:
+            self._awake_since = now
         store = self._supply.store
         flowing = sum(connection.is_flowing for connection in self._connections)
+        if store is not None and flowing > 1 and store.ledger.has_work(_FLOWED):
+            rates = [connection.rate for connection in self._connections if connection.received > _FLOWED]
+            self._usual = sum(rates) / len(rates) if rates else 0.0
+        among_others = flowing > 1 or self._usual > 0
         for connection in tuple(self._connections):
             if suspended:
                 connection.forget_mark()
-            if connection.asks_for(now) > 2 * self._silence + CONNECT_TIMEOUT:
+            patience = 2 * self._silence + CONNECT_TIMEOUT if connection.is_first else _SLOW_AMONG_OTHERS
+            if min(connection.asks_for(now), now - self._awake_since) > patience:
                 self._supply.leave_behind(connection)
                 connection.is_too_slow = True
                 self._settle(connection, None)
                 continue
-            window = _SLOW_AMONG_OTHERS if flowing > 1 else 2 * self._silence
-            speed = connection.pace_since_mark(now, window)
-            if speed is not None and speed < self._slowest():
-                connection.is_too_slow = True
+            speed = connection.pace_since_mark(now, _SLOW_AMONG_OTHERS if among_others else 2 * self._silence)
+            if speed is not None and speed < max(self._slowest(), self._usual / _FAR_SLOWER):
+                connection.is_too_slow = speed < self._slowest()
                 connection.abort()
+                self._usual /= 4  # should all have become slow, few are ended for it
         if store is None or self._supply.promise is None:
             return
         self._tell_started()

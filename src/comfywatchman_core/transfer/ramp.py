@@ -43,9 +43,10 @@ class Ramp:
         self._pause = _TRY_AGAIN
 
     def refuse(self, alive: int) -> None:
-        """The server does not want more than *alive* connections."""
-        self._most = self.target = max(1, alive)
-        self._from = None
+        """The server does not want more than *alive* connections, for now."""
+        self.target = max(1, min(self.target, alive))
+        self._base, self._from = (self.target, 0.0), None
+        self._wait()
 
     def look(self, *, flowing: int, received: int, left: int, latency: float, waiting: float) -> int:
         """Take note of how it goes; :returns: how many connections there should be.
@@ -74,7 +75,7 @@ class Ramp:
             ideal = self.target / self._base[0] - 1
             if rate / max(self._base[1], 1.0) - 1 < _GAIN * ideal:
                 self.target = self._base[0]
-                self._not_before, self._pause = now + self._pause, 2 * self._pause
+                self._wait()
                 self._from = None
                 return self.target
         self._base = (self.target, rate)
@@ -83,3 +84,9 @@ class Ramp:
             self.target = min(self._most, max(_FIRST_STEP, 2 * self.target))
             self._from = None
         return self.target
+
+    def _wait(self) -> None:
+        """Try no more for a while, each time for longer."""
+        now = self._clock()
+        if now >= self._not_before:
+            self._not_before, self._pause = now + self._pause, 2 * self._pause
