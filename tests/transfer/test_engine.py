@@ -229,6 +229,15 @@ class TestResuming:
         assert run.final.read_bytes() == CONTENT
         assert run.server.sent[PATH] == 0
 
+    def test_a_refusal_does_not_make_a_whole_file_of_one_whose_size_is_known(self, run: Run) -> None:
+        half(run, digest=False)
+        lie = {"Content-Range": f"bytes */{SIZE // 2}"}
+        run.server.play(PATH, Scene(status=416, headers=lie, body=b""), GOOD)
+
+        run.fetch(run.candidate(PATH, digest=False))
+
+        assert run.final.read_bytes() == CONTENT
+
     def test_a_part_that_is_longer_than_the_file_is_not_used(self, run: Run) -> None:
         half(run)
         with (place(run) / "part").open("ab") as part:

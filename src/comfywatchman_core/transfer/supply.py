@@ -149,7 +149,7 @@ class Supply:
         self, exchange: Exchange, span: Span, offset: int | None, connection: Connection
     ) -> tuple[Store, Span, Promise | None]:
         store = self.store
-        if store is not None and is_complete(exchange, store.ledger.received):
+        if store is not None and store.size is None and is_complete(exchange, store.ledger.received):
             store.ledger.learn_total(store.ledger.received)
             return store, span, None
         promise = read_promise(exchange, store.identity if store else self.wanted, offset=offset)
