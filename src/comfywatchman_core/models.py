@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import enum
 from collections.abc import Mapping
-from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 from attrs import Factory, field, frozen
@@ -132,12 +131,7 @@ def _optional_name(text: str | PurePosixPath | None) -> PurePosixPath | None:
 
 
 def _folder(text: str) -> str:
-    return _safe_folder(text) if text else ""
-
-
-@lru_cache(256)  # there are few folders, and many requests
-def _safe_folder(text: str) -> str:
-    return str(safe_name(text))
+    return str(safe_name(text)) if text else ""
 
 
 @frozen(kw_only=True)

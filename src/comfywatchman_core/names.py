@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from functools import lru_cache
 from pathlib import PurePosixPath
 
 from .errors import UnsafeName
@@ -34,7 +35,12 @@ def safe_name(text: str | PurePosixPath) -> PurePosixPath:
     :raises UnsafeName: It is empty, or could leave the folder or name something
         other than an ordinary file on some system.
     """
-    raw = str(text).replace("\\", "/")
+    return _safe(str(text))
+
+
+@lru_cache(maxsize=512)  # each value that holds a name looks at it again
+def _safe(text: str) -> PurePosixPath:
+    raw = text.replace("\\", "/")
     if not raw or raw.startswith("/"):
         raise _unsafe(text, "it is empty or absolute")
     if len(raw.encode("utf-8", "surrogatepass")) > _PATH_BYTES:
