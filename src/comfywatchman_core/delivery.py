@@ -9,9 +9,9 @@ from __future__ import annotations
 import os
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from attrs import Factory, define, evolve, field, frozen
 
@@ -20,6 +20,7 @@ from .config import Rules
 from .conversation import Conversation, Surroundings
 from .errors import BackendError, Cancelled, ErrorCode, Failure, UnsafeName, error_of
 from .events import StateChanged, TransferState, Warned
+from .job import Job
 from .models import (
     Artifact,
     Candidate,
@@ -29,13 +30,14 @@ from .models import (
     Verdict,
     VerificationReport,
 )
-from .names import MODEL_EXTENSIONS, has_model_extension, safe_basename
 from .pacing import HostGates
+from .placement import destination, placed
 from .report import EXIT_CODE_OF, Entry, ExitCode, Status
 from .reservation import NoRoom
 from .reuse import lend, same_bytes
+from .room import Room
 from .search import Search, confirmed
-from .staging import Stage, Staging, staging_place
+from .staging import Stage, Staging
 from .standing import Standing
 from .verdicts import judged, refusal
 from .verify import sha256_of_file
@@ -77,48 +79,6 @@ def stopped(request: ModelRequest) -> Failure:
     )
 
 
-@define(kw_only=True)
-class Job:
-    """One missing file on its way: its search, and the offer that is next."""
-
-    entry: Entry
-    """What the inventory said."""
-    conversation: Conversation
-    search: Search
-    _offers: Iterator[Candidate] = field(init=False)
-    offer: Candidate | None = field(default=None, init=False)
-    tried: int = field(default=0, init=False)
-    """Offers that were of no use."""
-    room: Path | None = field(default=None, init=False)
-    """The staging place that disk space is set aside for."""
-
-    def __attrs_post_init__(self) -> None:
-        self._offers = iter(self.search)
-
-    @property
-    def request(self) -> ModelRequest:
-        return self.entry.request
-
-    def advance(self) -> Candidate | None:
-        """Search on; ``None`` when nobody offers anything more."""
-        self.offer = next(self._offers, None)
-        return self.offer
-
-    def settled(self, status: Status, **changes: object) -> Entry:
-        """The entry of this job's end."""
-        known: dict[str, object] = {
-            "status": status,
-            "error": None,  # what was wrong with the file that lay there is over
-            "attempts": tuple(self.conversation.attempts),
-            "candidates": tuple(self.search.reported),
-        }
-        return evolve(self.entry, **{**known, **changes})  # type: ignore[arg-type]
-
-    def failed(self, failure: Failure, **changes: object) -> Entry:
-        """The entry of a job that came to nothing. What is present or corrupt stays what it was on disk."""
-        return self.settled(Status.FAILED, error=failure, **changes)
-
-
 @frozen(kw_only=True)
 class _Reused:
     """Bytes of this machine in a stage."""
@@ -138,16 +98,19 @@ class Delivery:
     standing: Standing
     staging: Staging = Factory(Staging)
     turns: Turns = field()
+    room: Room = field(init=False)
     makes_plan: bool = False
     """Nothing is transferred: what is found is written down for others."""
     _guard: threading.RLock = field(factory=threading.RLock, init=False, repr=False)
     _locks: dict[str, threading.RLock] = field(factory=dict, init=False, repr=False)
-    _holders: dict[str, Job] = field(factory=dict, init=False, repr=False)
-    """Digest → the file of these bytes that has disk space set aside; the others will be linked to it."""
 
     @turns.default
     def _own_turns(self) -> Turns:
         return paced(self.around.config.download.delay_between_downloads)
+
+    @room.default
+    def _own_room(self) -> Room:
+        return Room(self.around.reservations, shares=self.around.config.download.link != "never")
 
     def job(
         self,
@@ -188,12 +151,10 @@ class Delivery:
         """
         while (offer := job.offer) is not None:
             try:
-                request = self._placed(job.request, offer)
-                final = self._destination(job, request)
-                if not self._copies(request, offer):
-                    with self._guard:
-                        if _sha256(offer, request) not in self._holders:
-                            self._make_room(job, final, offer)
+                request = placed(job.request, offer, self.rules.folder)
+                final = destination(job.entry, request, self.standing.folders)
+                if not self._copies(job, offer):
+                    self.room.take_if_needed(job, final, offer)
                 return
             except NoRoom as error:
                 if job.entry.path is None:
@@ -204,30 +165,6 @@ class Delivery:
             except BackendError:
                 return  # what is wrong with it is said in its turn
 
-    def _make_room(self, job: Job, final: Path, offer: Candidate) -> None:
-        """Set space aside for *job*, in the place of what it had, and of what a file of the same bytes waits with.
-
-        :raises NoRoom: There is not as much as the offer states.
-        """
-        size, place = _size(offer, job.request), staging_place(final)
-        if size is None:
-            return
-        linked = _sha256(offer, job.request) if self.around.config.download.link != "never" else None
-        with self._guard:
-            self.give_back(job)
-            if linked is not None:
-                self.give_back(self._holders.pop(linked, job))
-            self.around.reservations.reserve(place, size)
-            job.room = place
-            if linked is not None:
-                self._holders[linked] = job
-
-    def give_back(self, job: Job) -> None:
-        """Give back the disk space that was set aside for *job*, which needs no more of it."""
-        if job.room is not None:
-            self.around.reservations.release(job.room)
-            job.room = None
-
     def plan(self, job: Job) -> Entry:
         """Find out what would be downloaded, from where, with which digest; transfer nothing."""
         while (offer := job.offer or job.advance()) is not None:
@@ -235,8 +172,8 @@ class Delivery:
             found_by = offer.backend
             try:
                 offer = self._confirmed_for_plan(job, offer)
-                request = self._placed(job.request, offer)
-                path = self._destination(job, request)
+                request = placed(job.request, offer, self.rules.folder)
+                path = destination(job.entry, request, self.standing.folders)
                 standing = self._what_stands(evolve(job.entry, request=request, path=path), offer)
                 if standing is not None:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
@@ -316,8 +253,8 @@ class Delivery:
         found_by = offer.backend
         if self._has_delegate(offer):
             offer = confirmed(offer, job.request, job.conversation)
-        request = self._placed(job.request, offer)
-        final = self._destination(job, request)
+        request = placed(job.request, offer, self.rules.folder)
+        final = destination(job.entry, request, self.standing.folders)
         entry = evolve(job.entry, request=request, path=final)
         with self._one_at_a_time(str(final)), self._one_at_a_time(offer.sha256 or request.sha256 or str(final)):
             standing = self._what_stands(entry, offer)
@@ -338,7 +275,7 @@ class Delivery:
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
             reused = self._reused(job, request, offer, stage)
             if reused is None:
-                self._make_room(job, final, offer)
+                self.room.take(job, final, offer)
                 job.conversation.around = evolve(self.around, cancelled=lambda: stage.lost or self.around.cancelled())
                 try:
                     with self.turns(found_by, self.around.cancelled):
@@ -353,7 +290,7 @@ class Delivery:
                 if (standing := self._what_stands(entry, offer)) is not None:
                     stage.discard()  # nobody would ever go on with these bytes
                     return job.settled(standing.status, request=request, path=standing.path, size=standing.size)
-            self.give_back(job)  # all bytes have their place, which is about to get another name
+            self.room.give_back(job)  # all bytes have their place, which is about to get another name
             staged = stage.target.stat()
             # more than one name: the bytes are those of a file in use, whose permissions are not ours to set
             stage.publish(replace=self._replaces(job, final), keep_mode=staged.st_nlink > 1)
@@ -378,9 +315,9 @@ class Delivery:
         dangling = final.is_symlink() and not final.exists()
         return job.entry.status is Status.CORRUPT or self.rules.force or dangling
 
-    def _copies(self, request: ModelRequest, offer: Candidate) -> list[Path]:
+    def _copies(self, job: Job, offer: Candidate) -> list[Path]:
         """Files of this machine that may hold the bytes of *offer*, and may be used for it."""
-        sha256, size = _sha256(offer, request), _size(offer, request)
+        sha256, size = job.sha256_of(offer), job.size_of(offer)
         if self.around.config.download.link == "never" or sha256 is None or size is None:
             return []  # without a size every model on the disk would have to be hashed
         return self.standing.may_hold(sha256, size)
@@ -388,8 +325,8 @@ class Delivery:
     def _reused(self, job: Job, request: ModelRequest, offer: Candidate, stage: Stage) -> _Reused | None:
         """Take the bytes from a file of this machine, where one has them; ``None`` where a transfer is needed."""
         how = self.around.config.download.link
-        sha256, size = _sha256(offer, request) or "", _size(offer, request) or 0
-        for source in same_bytes(self._copies(request, offer), sha256, size, self.standing.sha256_of):
+        sha256, size = job.sha256_of(offer) or "", job.size_of(offer) or 0
+        for source in same_bytes(self._copies(job, offer), sha256, size, self.standing.sha256_of):
             try:
                 is_same_file = lend(source, stage.target, how)
             except OSError:
@@ -424,7 +361,7 @@ class Delivery:
         held_to = evolve(
             offer,
             digests=tuple(dict.fromkeys((*request.digests, *offer.digests))),
-            size=_size(offer, request),
+            size=job.size_of(offer),
         )
         conversation.transfer(held_to, stage.target)
         conversation.emit(StateChanged(label=conversation.label, state=TransferState.VERIFYING))
@@ -451,56 +388,6 @@ class Delivery:
 
     def _has_delegate(self, offer: Candidate) -> bool:
         return offer.delegate in self.around.backends.names
-
-    def _placed(self, request: ModelRequest, offer: Candidate) -> ModelRequest:
-        """Give the request the name and folder that only its source knew.
-
-        :raises BackendError: Nothing says which folder, or no model file would result.
-        """
-        name = request.name
-        if name is None:
-            if not offer.name:
-                raise BackendError(
-                    f"{request.label} does not say a file name",
-                    code=ErrorCode.NOT_FOUND,
-                    hint="Pass an address that ends in the file's name.",
-                )
-            name = _proposed(offer.name)
-        suffix = PurePosixPath(offer.name).suffix.lower()
-        if not has_model_extension(name) and suffix in MODEL_EXTENSIONS:
-            name = name.with_name(name.name + suffix)
-        if not has_model_extension(name):
-            raise BackendError(
-                f"{name} is not written: it does not end like a model file",
-                code=ErrorCode.UNSAFE_NAME,
-                hint=f"Model files end in {', '.join(sorted(MODEL_EXTENSIONS))}.",
-            )
-        folder = request.folder or self.rules.folder or offer.folder
-        if not folder:
-            raise BackendError(
-                f"nothing says which folder {name} belongs to",
-                code=ErrorCode.AMBIGUOUS,
-                hint="Run again with --folder, for example `--folder loras`.",
-            )
-        return evolve(request, name=name, folder=self.standing.folders.canonical(folder))
-
-    def _destination(self, job: Job, request: ModelRequest) -> Path:
-        assert request.name is not None
-        folders, lies = self.standing.folders, job.entry.path
-        in_the_way = job.entry.status is Status.CORRUPT or job.entry.error is not None
-        if in_the_way and lies is not None and lies.suffix.lower() == request.name.suffix.lower():
-            # What is to be replaced is replaced where it is: ComfyUI reads that one.
-            if not _is_inside(lies, (*folders.roots(request.folder), *folders.all_roots())):
-                raise BackendError(
-                    f"{lies} is not replaced: a link leads out of the model folders",
-                    code=ErrorCode.UNSAFE_NAME,
-                    hint="Remove the link, or name its target in extra_model_paths.yaml.",
-                )
-            return lies
-        try:
-            return folders.destination(request.folder, request.name)
-        except UnsafeName as error:
-            raise BackendError(str(error), code=ErrorCode.UNSAFE_NAME, hint=error.hint) from error
 
     def _what_stands(self, entry: Entry, offer: Candidate) -> Entry | None:
         """What stands where the file belongs, if that settles the matter.
@@ -535,25 +422,3 @@ class Delivery:
 
     def _tell_waiting(self, job: Job, reason: str) -> None:
         job.conversation.emit(StateChanged(label=job.conversation.label, state=TransferState.WAITING, reason=reason))
-
-
-def _size(offer: Candidate, request: ModelRequest) -> int | None:
-    """Bytes of the file, as far as anybody states them."""
-    return offer.size if offer.size is not None else request.size
-
-
-def _sha256(offer: Candidate, request: ModelRequest) -> str | None:
-    return request.sha256 or offer.sha256
-
-
-def _proposed(name: str) -> PurePosixPath:
-    """The file name that a source proposes. :raises BackendError: It is not safe."""
-    try:
-        return safe_basename(name)
-    except UnsafeName as error:
-        raise BackendError(str(error), code=ErrorCode.UNSAFE_NAME, hint="Pass FOLDER/NAME instead.") from error
-
-
-def _is_inside(path: Path, roots: Iterable[Path]) -> bool:
-    place = Path(os.path.realpath(path.parent))
-    return any(place.is_relative_to(os.path.realpath(root)) for root in roots)

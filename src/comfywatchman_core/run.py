@@ -19,12 +19,13 @@ from .addresses import printable, redact, redact_text
 from .backends import Backends
 from .config import Config, Rules
 from .conversation import Surroundings
-from .delivery import Delivery, Job, is_wanted, stopped
+from .delivery import Delivery, is_wanted, stopped
 from .errors import BackendError, Cancelled, ErrorCode, Failure, UsageError
 from .events import Event, FileSettled, Queued, Surveyed, Warned
 from .folders import ModelFolders
 from .http import ApiClient
 from .intake import Intake, installed_workflows, take_in
+from .job import Job
 from .leftovers import tidy
 from .merging import digest_conflicts
 from .models import Candidate, Digest, ModelRequest
@@ -289,7 +290,7 @@ class Run:
             try:
                 self._guarded(place, job, lambda: self.settle(step(job), place=place, label=job.request.label))
             finally:
-                delivery.give_back(job)
+                delivery.room.give_back(job)
 
         try:
             with (

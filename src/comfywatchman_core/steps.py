@@ -196,7 +196,7 @@ class _Bench:
         except Cancelled:
             return job.failed(stopped(step.request))
         finally:
-            delivery.give_back(job)
+            delivery.room.give_back(job)
 
 
 _SETTING_UP = threading.Lock()
