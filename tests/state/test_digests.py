@@ -138,6 +138,36 @@ def test_files_written_within_the_tick_of_their_clock_are_waited_for_once_and_in
     assert (remembered(place, file), remembered(place, other)) == ("a" * 64, "b" * 64)
 
 
+def test_the_digests_of_many_small_files_are_written_down_together_a_second_after_the_last_ones(
+    place: Path, file: Path
+) -> None:
+    memory = Memory(place)
+    files = [file.with_name(name) for name in ("first", "second", "third")]
+    for path, seconds in zip(files, (10.0, 10.5, 11.1), strict=True):
+        write(path, b"bytes")
+        memory.digests._now = lambda seconds=seconds: LONG_AGO + int(seconds * 1e9)  # type: ignore[misc]
+        memory.digests.note(path, path.stat(), "a" * 64)
+        if path.name == "second":
+            assert [remembered(place, one) is None for one in files[:2]] == [False, True]
+
+    assert all(remembered(place, one) for one in files)
+    memory.close()
+
+
+def test_a_digest_that_is_forgotten_before_it_is_written_down_stays_forgotten(place: Path, file: Path) -> None:
+    memory = Memory(place)
+    other = file.with_name("other")
+    write(other, b"other bytes")
+    memory.digests.note(other, other.stat(), "b" * 64)
+    memory.digests.note(file, file.stat(), "a" * 64)
+
+    memory.digests.forget(file)
+    memory.close()
+
+    assert remembered(place, file) is None
+    assert remembered(place, other) == "b" * 64
+
+
 def test_a_file_that_is_asked_for_within_the_tick_of_its_clock_is_known(place: Path, file: Path) -> None:
     memory = Memory(place)
     memory.digests._now = lambda: LONG_AGO + 1_000_000  # type: ignore[method-assign]
