@@ -20,7 +20,6 @@ from comfywatchman_core.models import ModelRequest
 from comfywatchman_core.reservation import Reservations
 from comfywatchman_core.testing import safetensors, sha256
 from comfywatchman_core.transfer import download, ramp, spans, supply
-from comfywatchman_core.transfer import source as sources
 from comfywatchman_core.transfer.part import Part
 from comfywatchman_core.transport import Transport
 
@@ -536,9 +535,10 @@ class TestStorage:
     def test_several_connections_go_on_as_several_when_their_address_ran_out(
         self, server: Faulty, source: Faulty, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        monkeypatch.setattr(sources, "_YOUNG", 0.0)
         monkeypatch.setattr(supply, "_SMALLEST_PART", 64 << 10)
         monkeypatch.setattr(supply, "_PART_SECONDS", (0.05, 0.05))
+        refused: list[int] = []
+        monkeypatch.setattr(ramp.Ramp, "refuse", lambda _, alive: refused.append(alive))
         run = Run(server, tmp_path, settings={"connections": 3})
         old, new = f"{PATH}?signature=old", f"{PATH}?signature=new"
         server.files |= {old: CONTENT, new: CONTENT}
@@ -550,9 +550,24 @@ class TestStorage:
         run.fetch(run.candidate(PATH, url=source.url + PATH, endpoint=source.url))
 
         assert run.final.read_bytes() == CONTENT
-        starts = [heard.at for heard in server.heard_of(new)]
-        assert len(starts) > 1
-        assert server.sent[old] > 0
+        assert len(server.heard_of(new)) > 1
+        assert refused == []
+        assert len(source.heard) == 2
+
+    def test_a_fresh_address_may_be_at_another_host_that_has_validators_of_its_own(
+        self, run: Run, server: Faulty, source: Faulty
+    ) -> None:
+        with faulty() as elsewhere:
+            elsewhere.files[PATH], elsewhere.etags[PATH] = CONTENT, '"of its own"'
+            self.redirect(source, server.url + PATH, elsewhere.url + PATH)
+            server.play(PATH, CUT, Scene(status=403, body=b"expired"))
+            run = Run(server, run.folder, settings={"max_retries": 1})
+
+            run.fetch(run.candidate(PATH, url=source.url + PATH, endpoint=source.url))
+
+            assert elsewhere.sent[PATH] <= len(CONTENT) - SIZE // 2 + CHUNK
+        assert run.final.read_bytes() == CONTENT
+        assert run.warnings == []
 
     def test_a_source_is_not_asked_again_while_its_storage_answers(
         self, server: Faulty, source: Faulty, tmp_path: Path

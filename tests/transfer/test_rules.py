@@ -37,42 +37,47 @@ class TestPatience:
         longest = Patience(8, draw=lambda: 1.0)
         shortest = Patience(8, draw=lambda: 0.0)
 
-        assert [longest.pause_after(status(503), from_storage=False) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
-        assert shortest.pause_after(status(503), from_storage=False) == 0
+        assert [longest.pause_after(status(503)) for _ in range(8)] == [1, 2, 4, 8, 16, 32, 60, 60]
+        assert shortest.pause_after(status(503)) == 0
 
     def test_the_source_is_left_alone_for_as_long_as_it_asks(self) -> None:
         patience = Patience(3, draw=lambda: 0.5)
 
-        assert patience.pause_after(status(429, retry_after=7), from_storage=False) == 7
-        assert patience.pause_after(status(429, retry_after=0), from_storage=False) > 0
+        assert patience.pause_after(status(429, retry_after=7)) == 7
+        assert patience.pause_after(status(429, retry_after=0)) > 0
 
     def test_who_asks_to_be_left_alone_for_very_long_is_given_up(self) -> None:
         with pytest.raises(BackendError):
-            Patience(3).pause_after(status(429, retry_after=99999), from_storage=False)
+            Patience(3).pause_after(status(429, retry_after=99999))
 
     @pytest.mark.parametrize("code", [400, 401, 403, 404, 410, 451])
     def test_a_refusal_at_the_start_is_final(self, code: int) -> None:
         with pytest.raises(BackendError):
-            Patience(3).pause_after(status(code), from_storage=False)
+            Patience(3).pause_after(status(code))
 
     def test_a_certificate_is_never_asked_for_twice(self) -> None:
         with pytest.raises(TransportError):
-            Patience(3).pause_after(TransportError("certificate", retryable=False), from_storage=False)
+            Patience(3).pause_after(TransportError("certificate", retryable=False))
 
     @pytest.mark.parametrize("code", [400, 401, 403, 404, 410])
-    def test_a_storage_address_that_ran_out_is_renewed_at_once(self, code: int) -> None:
-        assert Patience(3).pause_after(status(code), from_storage=True) == 0
+    def test_a_source_that_refuses_in_the_middle_of_a_file_is_asked_again(self, code: int) -> None:
+        patience = Patience(1, draw=lambda: 0.5)
+        patience.progress(1 * MIB)
+
+        assert patience.pause_after(status(code)) == 0.5
+        with pytest.raises(BackendError):
+            patience.pause_after(status(code))
 
     def test_only_attempts_in_a_row_that_brought_nothing_count(self) -> None:
         patience = Patience(2)
         for _ in range(10):
-            patience.pause_after(TransportError("cut"), from_storage=False)
+            patience.pause_after(TransportError("cut"))
             patience.progress(1 * MIB)
-        patience.pause_after(TransportError("cut"), from_storage=False)
-        patience.pause_after(TransportError("cut"), from_storage=False)
+        patience.pause_after(TransportError("cut"))
+        patience.pause_after(TransportError("cut"))
 
         with pytest.raises(TransportError):
-            patience.pause_after(TransportError("cut"), from_storage=False)
+            patience.pause_after(TransportError("cut"))
 
     def test_crumbs_do_not_keep_a_transfer_alive_for_ever(self) -> None:
         patience = Patience(2)
@@ -80,7 +85,7 @@ class TestPatience:
         def one_byte_at_a_time() -> None:
             for _ in range(1000):
                 patience.progress(1)
-                patience.pause_after(TransportError("cut"), from_storage=False)
+                patience.pause_after(TransportError("cut"))
 
         with pytest.raises(TransportError):
             one_byte_at_a_time()

@@ -23,7 +23,7 @@ from comfywatchman_core.transport import CONNECT_TIMEOUT, SILENCE_TIMEOUT, Trans
 from .connection import Connection
 from .crew import Crew
 from .pace import Pace
-from .patience import RUN_OUT, Patience
+from .patience import Patience
 from .progress import Progress
 from .promise import Stale
 from .ramp import Ramp
@@ -183,19 +183,15 @@ class Download:
             self._supply.source.leave_alone(problem.retry_after)
         if self._connections:
             # The others go on. Whoever was turned away at the door, or let in and left to wait, shows how many the
-            # server wants, unless it is the address whose time is over.
-            if _has_run_out(problem) and self._supply.source.may_have_run_out():
-                self._supply.source.forget_storage()
-            elif connection.received < (_FLOWED if connection.is_too_slow else 1):
+            # server wants.
+            if connection.received < (_FLOWED if connection.is_too_slow else 1):
                 self._ramp.refuse(len(self._connections))
         elif isinstance(problem, Stale):
             self._start_anew(str(problem))
         else:
-            from_storage = self._supply.source.is_storage_known and not connection.received
-            pause = self._patience.pause_after(problem, from_storage=from_storage)
-            if from_storage:
+            self._open_at = time.monotonic() + self._patience.pause_after(problem)
+            if not connection.received:
                 self._supply.source.forget_storage()
-            self._open_at = time.monotonic() + pause
 
     def _start_anew(self, reason: str) -> None:
         """Throw away what is here. :raises BackendError: That was done too often."""
@@ -332,10 +328,6 @@ class Download:
 
     def _warn(self, message: str) -> None:
         self._context.emit(Warned(message=message))
-
-
-def _has_run_out(problem: Exception) -> bool:
-    return isinstance(problem, BackendError) and problem.http_status in RUN_OUT
 
 
 def _too_slow(source: Source) -> BackendError:

@@ -9,9 +9,7 @@ from comfywatchman_core.errors import BackendError
 from comfywatchman_core.pacing import backoff
 
 from .promise import may_end_differently
-
-RUN_OUT = frozenset({400, 401, 403, 404, 410})
-"""What a storage host says of a signed address whose time is over."""
+from .source import RUN_OUT
 
 _CRUMB = 4 << 10
 _MOST_CRUMBS = 20
@@ -38,18 +36,13 @@ class Patience:
         if self._crumbs <= _MOST_CRUMBS:
             self._failures = 0
 
-    def pause_after(self, error: BackendError, *, from_storage: bool) -> float:
+    def pause_after(self, error: BackendError) -> float:
         """Decide on another attempt; :returns: seconds to wait before it.
 
-        :param from_storage: An address that the source had given earlier was asked: the source may give a fresh one.
         :raises BackendError: *error*, when there is to be no other attempt.
         """
-        run_out = error.http_status in RUN_OUT and (from_storage or self._progressed)
-        if not run_out and not may_end_differently(error):
-            raise error
-        if self._failures >= self._most:
+        was_open = error.http_status in RUN_OUT and self._progressed
+        if self._failures >= self._most or not (was_open or may_end_differently(error)):
             raise error
         self._failures += 1
-        if run_out and from_storage:
-            return 0.0
         return max(error.retry_after or 0.0, backoff(self._failures - 1, draw=self._draw))

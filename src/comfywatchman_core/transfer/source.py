@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import threading
 from collections.abc import Mapping
 
 from comfywatchman_core.addresses import origin
@@ -10,8 +10,10 @@ from comfywatchman_core.models import Candidate
 from comfywatchman_core.pacing import HostGates
 from comfywatchman_core.transport import Exchange, Transport
 
-_YOUNG = 30.0
-"""Seconds; no source signs addresses for less."""
+RUN_OUT = frozenset({400, 401, 403, 404, 410})
+"""What a storage host says of a signed address whose time is over."""
+_RENEWAL = 2.0
+"""Seconds that connections wait for the one that asks for a fresh address, so that it is asked for once."""
 
 
 class Source:
@@ -41,7 +43,7 @@ class Source:
         self._credentials = credentials
         self._silence = silence
         self._storage: tuple[str, str] | None = None
-        self._renewed = 0.0
+        self._renewing = threading.Lock()
 
     def rest(self) -> float:
         """Seconds for which the source wants to be left alone, by whomever it was told; 0 if it may be asked."""
@@ -55,21 +57,39 @@ class Source:
     def is_storage_known(self) -> bool:
         return self._storage is not None
 
-    def may_have_run_out(self) -> bool:
-        """Say whether the storage address has been in use for so long that a refusal may mean its age."""
-        return self._storage is not None and time.monotonic() - self._renewed > _YOUNG
-
     def forget_storage(self) -> None:
         """Ask the source itself next time."""
         self._storage = None
 
     def open(self, headers: Mapping[str, str]) -> Exchange:
-        """Ask for the bytes. :raises BackendError: as :meth:`~.Transport.open`."""
-        if self._storage is not None:
-            url, via = self._storage
-            return self._transport.open(
-                "GET", url, headers=headers, endpoint=self._endpoint, silence=self._silence, via=via
-            )
+        """Ask for the bytes, once more at a fresh address of the storage where the old one is refused.
+
+        :raises BackendError: as :meth:`~.Transport.open`.
+        """
+        if (known := self._storage) is None:
+            return self._ask_source(headers)
+        exchange = self._ask_storage(known, headers)
+        if exchange.status not in RUN_OUT:
+            return exchange
+        exchange.close()
+        # The fresh address may be another host's, which does not know this one's validators.
+        headers = {name: text for name, text in headers.items() if name != "If-Range"}
+        is_mine = self._renewing.acquire(timeout=_RENEWAL)
+        try:
+            if (fresh := self._storage) is known or fresh is None:
+                return self._ask_source(headers)
+        finally:
+            if is_mine:
+                self._renewing.release()
+        return self._ask_storage(fresh, headers)  # another connection was quicker
+
+    def _ask_storage(self, storage: tuple[str, str], headers: Mapping[str, str]) -> Exchange:
+        url, via = storage
+        return self._transport.open(
+            "GET", url, headers=headers, endpoint=self._endpoint, silence=self._silence, via=via
+        )
+
+    def _ask_source(self, headers: Mapping[str, str]) -> Exchange:
         exchange = self._transport.open(
             "GET",
             self.url,
@@ -78,7 +98,6 @@ class Source:
             endpoint=self._endpoint,
             silence=self._silence,
         )
-        if origin(exchange.url) != self.origin:
-            self._storage = (exchange.url, exchange.hops[-2])
-            self._renewed = time.monotonic()
+        is_elsewhere = origin(exchange.url) != self.origin
+        self._storage = (exchange.url, exchange.hops[-2]) if is_elsewhere else None
         return exchange
