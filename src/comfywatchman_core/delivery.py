@@ -149,7 +149,7 @@ class Delivery:
 
         Offers for which there is none beside the files that were found before are passed over.
         """
-        while (offer := job.offer) is not None:
+        while (offer := job.offer) is not None and job.size_of(offer) is not None:
             try:
                 request = placed(job.request, offer, self.rules.folder)
                 final = destination(job.entry, request, self.standing.folders)

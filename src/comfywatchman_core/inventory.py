@@ -58,13 +58,17 @@ class _Listing:
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self._inside = os.path.join(root, "")
         self.names: set[str] = set()
         self.by_base: dict[str, list[str]] = {}
         for name in sorted(walk(root)):
             self._add(name)
 
-    def look_again(self, name: str, *, there: bool) -> None:
-        """Enter or strike out one file, as the disk has it now."""
+    def look_again(self, path: str, *, there: bool) -> None:
+        """Enter or strike out the file at *path*, if it lies below the root."""
+        if not path.startswith(self._inside):
+            return
+        name = path.removeprefix(self._inside).replace(os.sep, "/")
         if there and name not in self.names:
             self._add(name)
         elif not there and name in self.names:
@@ -115,9 +119,8 @@ class Inventory:
         """Look at *path* again: a file was written or removed there."""
         with self._lock:
             there = path.is_file()
-            for folder in path.parents:
-                if (listing := self._listings.get(folder)) is not None:
-                    listing.look_again(path.relative_to(folder).as_posix(), there=there)
+            for listing in self._listings.values():
+                listing.look_again(str(path), there=there)
             if self._sizes is not None:
                 self._measure(path, self._sizes)
 
