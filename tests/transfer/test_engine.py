@@ -771,6 +771,40 @@ class TestDisks:
         assert run.final.read_bytes() == CONTENT
         assert run.started.resumed_at > 0
 
+    @pytest.mark.parametrize("size", [2 << 20, 8 << 20])  # room is set aside for large files only
+    @pytest.mark.parametrize("connections", [1, 3])
+    def test_a_staging_file_that_somebody_cuts_off_never_becomes_the_file(
+        self, server: Faulty, tmp_path: Path, size: int, connections: int
+    ) -> None:
+        run = Run(server, tmp_path, settings={"connections": connections})
+        server.files[PATH] = safetensors("cut off", size)
+        server.play(PATH, Scene(pace=16 * MIB))
+
+        def cut_off() -> bool:
+            if server.sent[PATH] > size // 2:
+                os.truncate(place(run) / "part", size // 4)
+                run.cancelled = lambda: False
+            return False
+
+        run.cancelled = cut_off
+        with pytest.raises(BackendError, match="somebody else"):
+            run.fetch(run.candidate(PATH, digest=False))
+
+        run.fetch(run.candidate(PATH, digest=False))
+        assert run.final.read_bytes() == server.files[PATH]
+
+    def test_a_staging_file_that_somebody_removes_is_told_as_a_matter_of_the_disk(self, run: Run) -> None:
+        run.server.play(PATH, Scene(pace=16 * MIB))
+        run.cancelled = lambda: (
+            bool(run.server.sent[PATH]) and (place(run) / "part").unlink(missing_ok=True) is not None
+        )
+
+        with pytest.raises(BackendError) as caught:
+            run.fetch(PATH)
+
+        assert caught.value.code == "read_only"
+        assert not run.final.exists()
+
     def test_a_disk_without_room_is_not_written_to(self, server: Faulty, tmp_path: Path) -> None:
         run = Run(server, tmp_path, reservations=Reservations(free=lambda path: 1000))
 

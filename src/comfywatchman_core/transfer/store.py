@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 import time
@@ -55,6 +56,9 @@ class Store:
         self._over = threading.Event()
         self._settling = threading.Lock()
         self._failed: OSError | None = None
+        self._reach = 0
+        """The file is at least so long, unless somebody else cut it off."""
+        self._is_cut = False
         self._target = target
         self.follower = Follower(self._part, self.ledger)
 
@@ -89,6 +93,7 @@ class Store:
         self.identity = evolve(identity, total=total)
         if total < NO_END:
             self._part.allocate(total)
+        self._reach = self._part.size
         if total > _SMALL:
             self.follower.start()
         if total > _LARGE:
@@ -104,8 +109,11 @@ class Store:
             raise self._failed
         if place != span.position:
             raise ValueError(f"bytes from {place} on do not belong to {span.position}")
+        if self._part.size < self._reach:
+            raise self._cut_off()  # the next bytes would leave a hole, which a digest made from memory does not see
         view = memoryview(chunk)[: span.left]
         self._part.write(view, place)
+        self._reach = max(self._reach, place + len(view))
         self.follower.enter(view, span, place)
 
     def note(self, start: int, end: int) -> None:
@@ -124,13 +132,20 @@ class Store:
         """
         if self._failed is not None:
             raise self._failed
-        return self.follower.wait(seconds)
+        sha256 = self.follower.wait(seconds)
+        if sha256 is not None and self._target.stat().st_size != self.ledger.total:
+            raise self._cut_off()
+        return sha256
+
+    def _cut_off(self) -> OSError:
+        self._is_cut = True
+        return OSError(errno.EIO, "somebody else changed the length of the staging file")
 
     def close(self) -> None:
         """Stop working on the file, and leave what is there to whoever goes on with it."""
         self._stop()
         with suppress(OSError):  # a disk that is full takes no journal either; the last one still holds
-            if not self.ledger.received:
+            if self._is_cut or not self.ledger.received:
                 self._remove()
             elif not self.ledger.finished or self._journal.is_open:
                 self._journal.write(self.identity, self._confirmed, self.ledger.done, sync=False)
