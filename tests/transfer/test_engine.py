@@ -8,6 +8,7 @@ import os
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -530,6 +531,19 @@ class TestStorage:
         assert run.final.read_bytes() == CONTENT
         assert [heard.path for heard in server.heard] == [old, old, new]
         assert server.sent[new] <= len(CONTENT) - SIZE // 2 + CHUNK
+
+    @pytest.mark.parametrize(("refusals", "arrives"), [(1, True), (2, False)])
+    def test_an_address_that_is_refused_from_the_start_is_renewed_once(
+        self, run: Run, source: Faulty, refusals: int, *, arrives: bool
+    ) -> None:
+        self.redirect(source, run.server.url + PATH)
+        run.server.play(PATH, *[Scene(status=403, body=b"not yet")] * refusals, GOOD)
+
+        with nullcontext() if arrives else pytest.raises(BackendError):
+            run.fetch(run.candidate(PATH, url=source.url + PATH, endpoint=source.url))
+
+        assert len(source.heard) == 2
+        assert run.final.exists() == arrives
 
     @pytest.mark.usefixtures("eager")
     def test_several_connections_go_on_as_several_when_their_address_ran_out(

@@ -62,21 +62,21 @@ class Source:
         self._storage = None
 
     def open(self, headers: Mapping[str, str]) -> Exchange:
-        """Ask for the bytes, once more at a fresh address of the storage where the old one is refused.
+        """Ask for the bytes, once more at a fresh address of the storage where the first one is refused.
 
         :raises BackendError: as :meth:`~.Transport.open`.
         """
-        if (known := self._storage) is None:
-            return self._ask_source(headers)
-        exchange = self._ask_storage(known, headers)
-        if exchange.status not in RUN_OUT:
+        known = self._storage
+        exchange = self._ask_source(headers) if known is None else self._ask_storage(known, headers)
+        refused = known or self._storage
+        if exchange.status not in RUN_OUT or refused is None:
             return exchange
         exchange.close()
         # The fresh address may be another host's, which does not know this one's validators.
         headers = {name: text for name, text in headers.items() if name != "If-Range"}
         is_mine = self._renewing.acquire(timeout=_RENEWAL)
         try:
-            if (fresh := self._storage) is known or fresh is None:
+            if (fresh := self._storage) is refused or fresh is None:
                 return self._ask_source(headers)
         finally:
             if is_mine:
