@@ -63,11 +63,14 @@ class Pools:
                     guard(self._managers[key])
             return self._managers[key]
 
-    def close(self) -> None:
+    def drop_idle(self) -> None:
+        """Close every connection that waits for its next request."""
         with self._lock:
             for manager in self._managers.values():
+                for key in manager.pools.keys():  # noqa: SIM118  it is no dict, and cannot be iterated over
+                    if (pool := manager.pools.get(key)) is not None:
+                        pool.close()  # clear() leaves that to the garbage collector
                 manager.clear()
-            self._managers.clear()
 
 
 def _new_manager(proxy: str, certificates: ssl.SSLContext | None) -> PoolManager:

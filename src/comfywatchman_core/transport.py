@@ -209,6 +209,8 @@ class Transport:
         except BackendError:
             raise
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
+            # What died is likely not alone, and a server that takes only so many waits for one that rests to go.
+            self._pools.drop_idle()
             raise as_transport_error(error, url) from error
         return response, time.monotonic() - began
 
@@ -220,7 +222,7 @@ class Transport:
 
     def close(self) -> None:
         """Close every connection that waits for its next request."""
-        self._pools.close()
+        self._pools.drop_idle()
 
 
 def _with_defaults(headers: Mapping[str, str], url: str) -> dict[str, str]:

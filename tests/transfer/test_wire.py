@@ -331,6 +331,24 @@ def test_a_file_of_more_than_four_gigabytes_is_completed(tmp_path: Path) -> None
     assert server.heard[0].headers["range"] == f"bytes={zeros}-{total - 1}"
 
 
+def test_an_unanswered_request_lets_go_of_the_connections_that_rest() -> None:
+    with faulty() as server:
+        server.files[PATH] = CONTENT
+        transport = Transport()
+        exchanges = [transport.open("GET", server.url + PATH, endpoint=server.url) for _ in range(3)]
+        for exchange in exchanges:
+            assert len(exchange.read(SIZE * 2)) == len(CONTENT)
+        server.play(PATH, Scene(delay=60))
+
+        with pytest.raises(BackendError, match="silent"):
+            transport.open("GET", server.url + PATH, endpoint=server.url, silence=0.2)
+
+        until = time.monotonic() + 10
+        while server.open_now > 1 and time.monotonic() < until:
+            time.sleep(0.01)
+        assert (server.most_open, server.open_now) == (3, 1)  # the one is asleep, and does not see that it was left
+
+
 def test_the_transport_can_be_closed_and_used_again(tmp_path: Path) -> None:
     with faulty() as server:
         server.files[PATH] = CONTENT
