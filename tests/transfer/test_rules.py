@@ -6,7 +6,7 @@ import threading
 
 import pytest
 
-from comfywatchman_core.errors import BackendError
+from comfywatchman_core.errors import BackendError, ErrorCode
 from comfywatchman_core.events import BytesReceived, Event, StateChanged, TransferState
 from comfywatchman_core.transfer.pace import Pace
 from comfywatchman_core.transfer.patience import Patience
@@ -67,6 +67,16 @@ class TestPatience:
         assert patience.pause_after(status(code)) == 0.5
         with pytest.raises(BackendError):
             patience.pause_after(status(code))
+
+    def test_a_page_in_the_place_of_the_rest_of_a_file_is_asked_past(self) -> None:
+        page = BackendError("a page", code=ErrorCode.NOT_A_MODEL, http_status=200)
+        patience = Patience(1, draw=lambda: 0.5)
+        with pytest.raises(BackendError):
+            patience.pause_after(page)
+
+        patience.progress(1 * MIB)
+
+        assert patience.pause_after(page) == 0.5
 
     def test_only_attempts_in_a_row_that_brought_nothing_count(self) -> None:
         patience = Patience(2)

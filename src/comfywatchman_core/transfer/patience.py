@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 
-from comfywatchman_core.errors import BackendError
+from comfywatchman_core.errors import BackendError, ErrorCode
 from comfywatchman_core.pacing import backoff
 
 from .promise import may_end_differently
@@ -41,7 +41,8 @@ class Patience:
 
         :raises BackendError: *error*, when there is to be no other attempt.
         """
-        was_open = error.http_status in RUN_OUT and self._progressed
+        # Who sent bytes of the file before says such a thing in passing.
+        was_open = self._progressed and (error.http_status in RUN_OUT or error.code is ErrorCode.NOT_A_MODEL)
         if self._failures >= self._most or not (was_open or may_end_differently(error)):
             raise error
         self._failures += 1

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Mapping
 
 from comfywatchman_core.addresses import origin
@@ -12,8 +11,6 @@ from comfywatchman_core.transport import Exchange, Transport
 
 RUN_OUT = frozenset({400, 401, 403, 404, 410})
 """What a storage host says of a signed address whose time is over."""
-_RENEWAL = 2.0
-"""Seconds that connections wait for the one that asks for a fresh address, so that it is asked for once."""
 
 
 class Source:
@@ -43,7 +40,6 @@ class Source:
         self._credentials = credentials
         self._silence = silence
         self._storage: tuple[str, str] | None = None
-        self._renewing = threading.Lock()
 
     def rest(self) -> float:
         """Seconds for which the source wants to be left alone, by whomever it was told; 0 if it may be asked."""
@@ -66,38 +62,29 @@ class Source:
 
         :raises BackendError: as :meth:`~.Transport.open`.
         """
-        known = self._storage
-        exchange = self._ask_source(headers) if known is None else self._ask_storage(known, headers)
-        refused = known or self._storage
-        if exchange.status not in RUN_OUT or refused is None:
+        used = self._storage
+        exchange = self._ask(used, headers)
+        used = used or self._storage
+        if exchange.status not in RUN_OUT or used is None:
             return exchange
         exchange.close()
         # The fresh address may be another host's, which does not know this one's validators.
         headers = {name: text for name, text in headers.items() if name != "If-Range"}
-        is_mine = self._renewing.acquire(timeout=_RENEWAL)
-        try:
-            if (fresh := self._storage) is refused or fresh is None:
-                return self._ask_source(headers)
-        finally:
-            if is_mine:
-                self._renewing.release()
-        return self._ask_storage(fresh, headers)  # another connection was quicker
+        fresh = self._storage  # another connection may have been quicker
+        return self._ask(None if fresh is used else fresh, headers)
 
-    def _ask_storage(self, storage: tuple[str, str], headers: Mapping[str, str]) -> Exchange:
-        url, via = storage
-        return self._transport.open(
-            "GET", url, headers=headers, endpoint=self._endpoint, silence=self._silence, via=via
-        )
-
-    def _ask_source(self, headers: Mapping[str, str]) -> Exchange:
+    def _ask(self, storage: tuple[str, str] | None, headers: Mapping[str, str]) -> Exchange:
+        url, via = storage or (self.url, "")
         exchange = self._transport.open(
             "GET",
-            self.url,
+            url,
             headers=headers,
-            credentials=self._credentials,
+            credentials={} if storage else self._credentials,
             endpoint=self._endpoint,
             silence=self._silence,
+            via=via,
         )
-        is_elsewhere = origin(exchange.url) != self.origin
-        self._storage = (exchange.url, exchange.hops[-2]) if is_elsewhere else None
+        if storage is None:
+            is_elsewhere = origin(exchange.url) != self.origin
+            self._storage = (exchange.url, exchange.hops[-2]) if is_elsewhere else None
         return exchange
