@@ -23,6 +23,31 @@ from comfywatchman_core.leftovers import LeftoverKind, leftovers, remove, tidy
 from comfywatchman_core.owners import Owner
 from comfywatchman_core.staging import Staging, staging_place
 
+COMING_AND_GOING = """
+import os, random, sys, time
+from pathlib import Path
+from comfywatchman_core.claims import claim
+place = Path(sys.argv[1])
+alone = place.with_name("alone")
+turns = clashes = 0
+until = time.monotonic() + float(sys.argv[2])
+while time.monotonic() < until:
+    if (owned := claim(place)) is None:
+        continue
+    turns += 1
+    try:
+        os.close(os.open(alone, os.O_CREAT | os.O_EXCL))
+    except FileExistsError:
+        clashes += 1
+    else:
+        clashes += not owned.holds()
+        alone.unlink()
+    owned.give_up(keep=random.random() < 0.3)
+if (owned := claim(place)) is not None:
+    owned.give_up(keep=False)
+print(turns, clashes)
+"""
+
 
 @pytest.fixture
 def final(tmp_path: Path) -> Path:
@@ -543,6 +568,42 @@ class TestOwners:
         claims.Claim(place, passing.name, passing.stat()).withdraw()
 
         assert not place.exists()
+
+    def test_a_note_of_somebody_alive_is_left_when_the_place_is_given_up(self, final: Path) -> None:
+        """It was made by one who had looked before the owner was there, and may find itself alone in a moment."""
+        place = abandoned(final, dead())
+        owned = claims.claim(place)
+        assert owned is not None
+        (place / "owner-1.json").write_text(Owner.current().write())
+
+        owned.give_up(keep=False)
+
+        assert claims.notes_in(place) == ["owner-1.json"]
+
+    def test_an_owner_waits_until_those_behind_it_have_stepped_back(self, final: Path) -> None:
+        place = staging_place(final)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        owned = claims.claim(place)
+        assert owned is not None
+        behind = place / "owner-2.json"
+        behind.write_text(Owner.current().write())
+
+        threading.Timer(0.03, behind.unlink).start()
+
+        assert owned.holds()
+
+    @pytest.mark.slow
+    def test_of_processes_that_come_and_go_no_two_own_a_place_at_once(self, final: Path) -> None:
+        final.parent.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-c", COMING_AND_GOING, str(staging_place(final)), "30"]
+        processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(4)]
+
+        ends = [process.communicate(timeout=120)[0] for process in processes]
+
+        turns, clashes = (sum(int(end.split()[place]) for end in ends) for place in (0, 1))
+        assert turns > 1000
+        assert clashes == 0
+        assert not staging_place(final).exists()
 
     def test_of_many_who_succeed_a_dead_owner_one_wins(self, final: Path) -> None:
         place = abandoned(final, dead())

@@ -23,6 +23,8 @@ from .owners import HEARTBEAT, SILENT_ELSEWHERE, Owner
 _NOTE = re.compile(r"owner-(\d{1,9})\.json")
 _UNREADABLE_FOR = 5.0
 """Seconds that a note may be unreadable, because it is being written, before it counts as torn."""
+_STEPPING_BACK = (0.01, 0.05, 0.2)
+"""Seconds between looks at somebody who is about to step back."""
 _WRONG_CLOCKS = 7200.0
 """Seconds by which the clocks of two hosts may differ, where the file system leaves it to them to write the time."""
 
@@ -44,7 +46,9 @@ class Watch:
 class Claim:
     """A note of this process in *place*."""
 
-    def __init__(self, place: Path, note: str, status: os.stat_result, *, from_afar: bool = False) -> None:
+    def __init__(
+        self, place: Path, note: str, status: os.stat_result, watch: Watch | None = None, *, from_afar: bool = False
+    ) -> None:
         self.place = place
         self.from_afar = from_afar
         """An owner that cannot be looked at was silent for long. It may only have slept, and have files open here."""
@@ -53,6 +57,7 @@ class Claim:
         """Permissions that a new file gets here."""
         self._note = place / note
         self._file = (status.st_dev, status.st_ino)
+        self._watch = watch or Watch()
 
     def holds(self) -> bool:
         """Say whether this process is still the last owner: one that was silent for very long may have lost it."""
@@ -61,6 +66,11 @@ class Claim:
         return False
 
     def _is_last(self, notes: list[str]) -> bool:
+        for pause in _STEPPING_BACK:
+            if self._note.name not in notes[:-1]:
+                break
+            time.sleep(pause)  # whoever looked before this note was there made one behind it, and steps back
+            notes = notes_in(self.place)
         return notes[-1:] == [self._note.name] and self._is_mine()
 
     def _is_mine(self) -> bool:
@@ -73,7 +83,9 @@ class Claim:
             os.utime(self._note)
 
     def give_up(self, *, keep: bool) -> None:
-        """Remove all notes, this process's own last, if it still is the last owner; otherwise :meth:`withdraw`.
+        """Remove the notes of the dead and then its own, if it still is the last owner; otherwise :meth:`withdraw`.
+
+        A note of the living is never removed by others: its owner may have found itself alone by now.
 
         :param keep: Leave the directory and the bytes in it to whoever claims it next.
         :raises OSError: Something cannot be removed; the next claim takes it over.
@@ -86,9 +98,11 @@ class Claim:
         if not keep:
             _remove(self.place, names)
         for note in notes:
-            os.unlink(self.place / note)
+            if note != self._note.name and not _lives(self.place / note, self._watch):
+                (self.place / note).unlink(missing_ok=True)
+        os.unlink(self._note)
         if not keep:
-            os.rmdir(self.place)
+            _remove_empty(self.place)
 
     def withdraw(self) -> None:
         """Remove this process's own note and nothing else, and the directory if nothing is left in it.
@@ -111,6 +125,7 @@ def claim(place: Path, watch: Watch | None = None) -> Claim | None:
     :param watch: Of those who wait, and try again: the same one each time.
     :raises OSError: The directory cannot be made, or something else has its name.
     """
+    watch = watch or Watch()
     while True:
         is_new = True
         try:
@@ -121,7 +136,7 @@ def claim(place: Path, watch: Watch | None = None) -> Claim | None:
             if not is_new and not stat.S_ISDIR(os.lstat(place).st_mode):
                 raise NotADirectoryError(errno.ENOTDIR, "not a directory", str(place))
             notes = [] if is_new else notes_in(place)
-            if any(_lives(place / note, watch or Watch()) for note in notes):
+            if any(_lives(place / note, watch) for note in notes):
                 return None
             from_afar = any(_is_from_afar(place / note) for note in notes)
             mine = f"owner-{_number(notes[-1]) + 1 if notes else 1}.json"
@@ -131,10 +146,10 @@ def claim(place: Path, watch: Watch | None = None) -> Claim | None:
                 status = os.fstat(descriptor)
             finally:
                 os.close(descriptor)
-            if any(_lives(place / note, watch or Watch()) for note in notes_in(place) if note != mine):
+            if any(_lives(place / note, watch) for note in notes_in(place) if note != mine):
                 Claim(place, mine, status).withdraw()
                 return None
-            return Claim(place, mine, status, from_afar=from_afar)
+            return Claim(place, mine, status, watch, from_afar=from_afar)
         except (FileExistsError, FileNotFoundError):
             continue  # somebody else was quicker, or gave the place up at this moment: look again
 
@@ -163,6 +178,15 @@ def _remove(place: Path, names: Iterable[str]) -> None:
             shutil.rmtree(path)
         else:
             path.unlink()
+
+
+def _remove_empty(place: Path) -> None:
+    try:
+        os.rmdir(place)
+    except OSError as error:
+        # Whoever steps back removes it as well, and whoever comes puts a note into it.
+        if error.errno not in (errno.ENOENT, errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def _notes(names: Iterable[str]) -> list[str]:
