@@ -214,9 +214,9 @@ class Download:
             self._awake_since = now
         store = self._supply.store
         flowing = sum(connection.is_flowing for connection in self._connections)
-        if store is not None and flowing > 1 and store.ledger.has_work(_FLOWED):
-            rates = [connection.rate for connection in self._connections if connection.received > _FLOWED]
-            self._usual = sum(rates) / len(rates) if rates else 0.0
+        rates = [connection.rate for connection in self._connections if connection.received > _FLOWED]
+        if store is not None and rates and flowing > 1 and store.ledger.has_work(_FLOWED):
+            self._usual = sum(rates) / len(rates)
         among_others = flowing > 1 or self._usual > 0
         for connection in tuple(self._connections):
             if suspended:
