@@ -231,7 +231,7 @@ class Download:
             if speed is not None and speed < max(self._slowest(), self._usual / _FAR_SLOWER):
                 connection.is_too_slow = speed < self._slowest()
                 connection.abort()
-                self._usual /= 4  # should all have become slow, few are ended for it
+                self._usual /= 2  # should all have become slow, few are ended for it
         if store is None or self._supply.promise is None:
             return
         self._tell_started()
