@@ -16,7 +16,7 @@ from .spans import NO_END, Span
 from .store import Store
 from .supply import Supply
 
-_SMALLEST_READ, _LARGEST_READ = 128 << 10, 1 << 20
+_SMALLEST_READ, _LARGEST_READ = 256 << 10, 1 << 20
 _READ_SECONDS = 0.01
 """How much a read brings at once, where the line is fast: many connections hold many buffers."""
 _FAST = 8 << 20
@@ -25,6 +25,9 @@ _MEASURED_FOR = 0.2
 _GLANCE = 0.05
 """Seconds that show whether a line is fast, before its rate is known well."""
 _NOTED_EVERY = 256 << 10
+_NOTED_AT_ONCE = 1 << 20
+"""Bytes that are noted in the journal however quickly they came; fewer only if they took a moment."""
+_NOTED_MOMENT = 0.02
 
 
 class Connection:
@@ -128,7 +131,8 @@ class Connection:
     def _read(self, exchange: Exchange, store: Store, span: Span, promise: Promise) -> None:
         _keep_freed_memory()
         noted, reach, place = span.position, span.end, span.position
-        self._measured, self._waited = (time.monotonic(), 0), 0.0
+        noted_at = time.monotonic()
+        self._measured, self._waited = (noted_at, 0), 0.0
         try:
             # A span that was shortened during a read ends behind the place that the answer has come to.
             while span.left > 0 or (
@@ -150,9 +154,10 @@ class Connection:
                 store.write(chunk, span, place)
                 place += len(chunk)
                 self.received += len(chunk)
-                if span.position - noted >= _NOTED_EVERY:
+                fresh = span.position - noted
+                if fresh >= _NOTED_AT_ONCE or (fresh >= _NOTED_EVERY and began - noted_at > _NOTED_MOMENT):
                     store.note(noted, span.position)
-                    noted = span.position
+                    noted, noted_at = span.position, began
                 self._measure(len(chunk))
                 if pause := self._pace.take(len(chunk)):
                     time.sleep(pause)
