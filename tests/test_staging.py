@@ -580,7 +580,10 @@ class TestOwners:
 
         assert claims.notes_in(place) == ["owner-1.json"]
 
-    def test_an_owner_waits_until_those_behind_it_have_stepped_back(self, final: Path) -> None:
+    def test_an_owner_waits_until_those_behind_it_have_stepped_back(
+        self, final: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(claims, "_STEPPING_BACK", (0.01,) * 1000)
         place = staging_place(final)
         place.parent.mkdir(parents=True, exist_ok=True)
         owned = claims.claim(place)
