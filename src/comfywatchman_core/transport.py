@@ -208,6 +208,8 @@ class Transport:
             )
         except BackendError:
             raise
+        except urllib3.exceptions.ClosedPoolError:  # another thread let resting connections go; nothing was sent yet
+            return self._send(method, url, headers, endpoint, body, silence)
         except (urllib3.exceptions.HTTPError, OSError, ValueError) as error:
             # What died is likely not alone, and a server that takes only so many waits for one that rests to go.
             self._pools.drop_idle()

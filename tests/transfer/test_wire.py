@@ -18,6 +18,7 @@ import pytest
 from standins.faulty import Faulty, Scene, faulty
 from transfer.commands import Ended, environment, run, tree
 from transfer.engines import Run
+from urllib3 import PoolManager
 
 from comfywatchman_core.errors import BackendError
 from comfywatchman_core.models import Digest
@@ -347,6 +348,28 @@ def test_an_unanswered_request_lets_go_of_the_connections_that_rest() -> None:
         while server.open_now > 1 and time.monotonic() < until:
             time.sleep(0.01)
         assert (server.most_open, server.open_now) == (3, 1)  # the one is asleep, and does not see that it was left
+
+
+def test_a_request_whose_connections_are_let_go_before_it_is_sent_is_sent_all_the_same(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Another thread met a server that does not answer, at this very moment."""
+    choose, moments = PoolManager.connection_from_host, iter(["between the choice and the request"])
+    with faulty() as server:
+        server.files[PATH] = CONTENT
+        transport = Transport()
+
+        def chosen(*args: Any, **options: Any) -> Any:
+            pool = choose(*args, **options)
+            if next(moments, ""):
+                transport.close()
+            return pool
+
+        monkeypatch.setattr(PoolManager, "connection_from_host", chosen)
+        exchange = transport.open("GET", server.url + PATH, endpoint=server.url)
+        assert len(exchange.read(SIZE * 2)) == len(CONTENT)
+
+    assert len(server.heard) == 1
 
 
 def test_the_transport_can_be_closed_and_used_again(tmp_path: Path) -> None:
