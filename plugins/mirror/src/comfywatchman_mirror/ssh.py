@@ -56,6 +56,8 @@ def connect(settings: Settings, *, connect_seconds: float, silence: float) -> An
 def pieces_of(file: Any, start: int) -> Iterator[bytes]:
     """Yield an open *file* from byte *start* on, asking for what lies ahead before it is read.
 
+    :raises EOFError: The connection ended, or the file became shorter. Other errors are paramiko's.
+
     Otherwise each 32 KiB wait for an answer. (Measured with paramiko 5 over loopback: 150 MiB/s; 4 without asking
     ahead, 7 with its own limit of requests on their way, which it keeps by sleeping, or with larger pieces.)
     """
@@ -67,8 +69,8 @@ def pieces_of(file: Any, start: int) -> Iterator[bytes]:
         file.prefetch(end)
         while start < end:
             piece = file.read(min(_PIECE, end - start))
-            if not piece:
-                return  # it has become shorter: whoever counts notices
+            if not piece:  # paramiko takes a connection that ended for the end of the file
+                raise EOFError(f"it broke off after {start:,} of {size:,} bytes")
             start += len(piece)
             yield piece
 
